@@ -1,0 +1,1 @@
+//! Ethernet capture files: streaming readers of pcap and pcapng, a pcapng writer.

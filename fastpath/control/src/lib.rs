@@ -1,0 +1,1 @@
+//! Typed contract between `wardline fastpath` and its clients.

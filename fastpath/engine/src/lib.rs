@@ -1,0 +1,12 @@
+//! The pure packet engine of Wardline: bursts of frames and a timestamp in, verdicts and events
+//! out. No DPDK, no clock, no I/O, no threads, and after [`Engine::new`] no allocation.
+
+pub mod config;
+pub mod event;
+pub mod meta;
+pub mod verdict;
+
+pub use config::Limits;
+pub use event::{Event, EventKind};
+pub use meta::{Fragment, L3, L4, PacketMeta};
+pub use verdict::{Action, Counters, Verdict};

@@ -1,0 +1,63 @@
+//! What happens to a frame, and the counters that add up.
+
+use serde::{Deserialize, Serialize};
+use wardline_policy::{Reason, RuleId, Side};
+
+/// What to do with the frame.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Action {
+    /// Send it out of this side, as it came.
+    Forward(Side),
+    /// Free it.
+    Drop,
+}
+
+/// The verdict on one frame.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Verdict {
+    /// What to do.
+    pub action: Action,
+    /// Why; of class `Forward` exactly if the action is.
+    pub reason: Reason,
+    /// Set when the device does not enforce: the reason it would have been dropped for.
+    pub would_drop: Option<Reason>,
+    /// The rule that decided, or would have; 0 if none.
+    pub rule: RuleId,
+    /// Slot of the device in this engine's table; `u32::MAX` if none.
+    pub device: u32,
+}
+
+impl Default for Verdict {
+    fn default() -> Self {
+        Self {
+            action: Action::Drop,
+            reason: Reason::Runt,
+            would_drop: None,
+            rule: RuleId(0),
+            device: u32::MAX,
+        }
+    }
+}
+
+/// Counters of one engine. For each side: `received = Σ by_reason`, and
+/// `forwarded + dropped = received`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, Default)]
+pub struct Counters {
+    /// Frames received, by side (ward, core).
+    pub received: [u64; 2],
+    /// Bytes received, by side.
+    pub received_bytes: [u64; 2],
+    /// Frames by reason, by side; the inner table is indexed by `Reason::index`.
+    pub by_reason: [Vec<u64>; 2],
+    /// Frames forwarded only because the device does not enforce, by the reason they would have
+    /// been dropped for.
+    pub would_drop: Vec<u64>,
+    /// Frames the engine made itself (resets, unreachables), by the side they leave to.
+    pub refusals_sent: [u64; 2],
+    /// Flows at this moment.
+    pub flows: u64,
+    /// Flows begun since start.
+    pub flows_begun: u64,
+    /// Events lost because nobody fetched them.
+    pub events_dropped: u64,
+}
