@@ -5,6 +5,7 @@ pub mod config;
 pub mod event;
 pub mod meta;
 pub mod parse;
+pub mod refuse;
 pub mod snoop;
 pub mod verdict;
 
