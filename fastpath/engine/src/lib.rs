@@ -4,6 +4,9 @@
 pub mod config;
 pub mod event;
 pub mod meta;
+pub mod parse;
+pub mod refuse;
+pub mod snoop;
 pub mod verdict;
 
 pub use config::Limits;
