@@ -99,6 +99,9 @@ const CONSTANTS: &[&str] = &[
     "RTE_PKTMBUF_HEADROOM",
     "RTE_ETH_NAME_MAX_LEN",
     "RTE_MEMPOOL_CACHE_MAX_SIZE",
+    "RTE_ETH_MQ_RX_RSS",
+    "RTE_ETH_VLAN_STRIP_OFFLOAD",
+    "RTE_ETH_QINQ_STRIP_OFFLOAD",
 ];
 
 /// Types whose fields nothing here names: those of an mbuf are read at the offsets in shim.h, and

@@ -247,7 +247,11 @@ fn free_huge_mb() -> u64 {
         .flatten()
         .filter_map(|entry| {
             let name = entry.file_name().into_string().ok()?;
-            let kib: u64 = name.strip_prefix("hugepages-")?.strip_suffix("kB")?.parse().ok()?;
+            let kib: u64 = name
+                .strip_prefix("hugepages-")?
+                .strip_suffix("kB")?
+                .parse()
+                .ok()?;
             let free = fs::read_to_string(entry.path().join("free_hugepages")).ok()?;
             Some(kib * free.trim().parse::<u64>().ok()? / 1024)
         })
@@ -293,7 +297,10 @@ fn lcore_map(config: &EalConfig) -> Result<String, Error> {
     let most = dpdk_sys::RTE_MAX_LCORE as usize - 1;
     if config.worker_cpus.is_empty() || config.worker_cpus.len() > most {
         return Err(Error::Config {
-            what: format!("1 to {most} workers are possible, not {}", config.worker_cpus.len()),
+            what: format!(
+                "1 to {most} workers are possible, not {}",
+                config.worker_cpus.len()
+            ),
         });
     }
     if let Some(cpu) = config.worker_cpus.iter().find(|cpu| !allowed.contains(cpu)) {
