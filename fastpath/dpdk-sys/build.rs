@@ -68,8 +68,6 @@ const FUNCTIONS: &[&str] = &[
     "bpf_map_get_fd_by_id",
     "bpf_map_delete_elem",
     "libxdp_get_error",
-    "libxdp_set_print",
-    "libbpf_set_print",
     "xdp_multiprog__get_from_ifindex",
     "xdp_multiprog__is_legacy",
     "xdp_multiprog__main_prog",
@@ -92,6 +90,9 @@ const TYPES: &[&str] = &[
 
 const CONSTANTS: &[&str] = &[
     "SHIM_.*",
+    "RTE_LOG_ERR",
+    "RTE_LOG_WARNING",
+    "RTE_LOG_INFO",
     "RTE_VER_YEAR",
     "RTE_VER_MONTH",
     "RTE_MAX_LCORE",

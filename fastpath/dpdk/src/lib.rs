@@ -9,6 +9,7 @@
 mod burst;
 mod eal;
 mod error;
+mod log;
 mod mempool;
 pub mod netdev;
 mod port;

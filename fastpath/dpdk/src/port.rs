@@ -6,6 +6,7 @@ use std::mem::MaybeUninit;
 use crate::burst::{RxQueue, TxQueue};
 use crate::eal::Eal;
 use crate::error::{DpdkError, Error};
+use crate::log;
 use crate::mempool::{FRAME_OVERHEAD, Mempool};
 use crate::netdev;
 
@@ -201,7 +202,7 @@ impl Port {
         Ok((0u16..)
             .zip(pools)
             .map(|(queue, pool)| Queue {
-                rx: RxQueue::new(device.id, queue),
+                rx: RxQueue::new(device.id, queue, frame_max(config.mtu)),
                 tx: TxQueue::new(device.id, queue, *pool),
             })
             .collect())
@@ -237,10 +238,10 @@ impl PortSpec {
                 text
             }
             Self::AfPacket { interface } => {
-                let frame = af_packet_frame_size(config.mtu);
-                let block = frame.max(page_size());
+                let (frame, block) = af_packet_sizes(config.mtu);
                 format!(
-                    "net_af_packet_{interface},iface={interface},qpairs={count},framesz={frame},blocksz={block}"
+                    "net_af_packet_{interface},iface={interface},qpairs={count},\
+                     framesz={frame},blocksz={block},framecnt={AF_PACKET_FRAMES}"
                 )
             }
             Self::Pci { address } => address.clone(),
@@ -266,6 +267,7 @@ impl<'a> Device<'a> {
         if let Some(id) = find(&name) {
             return Ok(Self { id, config });
         }
+        log::forget();
         // SAFETY: DPDK is initialised and copies the string.
         let code = unsafe { dpdk_sys::rte_dev_probe(devargs.as_ptr()) };
         match find(&name) {
@@ -278,6 +280,7 @@ impl<'a> Device<'a> {
                 } else {
                     DpdkError::from_return(code)
                 },
+                said: log::recent(),
             }),
         }
     }
@@ -449,6 +452,7 @@ impl<'a> Device<'a> {
             port: self.config.name.clone(),
             doing,
             cause: DpdkError::from_return(code),
+            said: log::recent(),
         }
     }
 }
@@ -458,6 +462,11 @@ fn find(name: &CStr) -> Option<u16> {
     // SAFETY: the name is NUL-terminated and the place for the number valid.
     let code = unsafe { dpdk_sys::rte_eth_dev_get_port_by_name(name.as_ptr(), &raw mut id) };
     (code == 0).then_some(id)
+}
+
+/// The longest frame of an MTU in bytes, header and two VLAN tags included.
+fn frame_max(mtu: u16) -> u32 {
+    u32::from(mtu) + u32::from(FRAME_OVERHEAD)
 }
 
 fn default_ring(wanted: u16) -> u16 {
@@ -474,7 +483,7 @@ fn symmetric_key(driver_len: u8) -> Vec<u8> {
 }
 
 fn check_pools(config: &PortConfig, pools: &[Mempool]) -> Result<(), Error> {
-    let needed = u32::from(config.mtu) + u32::from(FRAME_OVERHEAD);
+    let needed = frame_max(config.mtu);
     if pools.is_empty() {
         return Err(Error::Config {
             what: format!("{}: a port needs at least one queue", config.name),
@@ -506,11 +515,18 @@ fn check_af_xdp(config: &PortConfig, pools: &[Mempool]) -> Result<(), Error> {
     }
 }
 
-/// Bytes of a slot in an AF_PACKET ring: the frame, what the kernel puts in front of it, rounded to
-/// the power of two that divides a block.
-fn af_packet_frame_size(mtu: u16) -> u32 {
+/// Frames in each direction of an AF_PACKET queue.
+const AF_PACKET_FRAMES: u32 = 1024;
+
+/// Bytes of a slot and of a block in an AF_PACKET ring. A slot holds the frame and what the kernel
+/// puts in front of it; slots fill a block without a gap, and a block is whole pages, which a
+/// multiple of 1/32 page gives without waste.
+fn af_packet_sizes(mtu: u16) -> (u32, u32) {
     const KERNEL_HEADER: u32 = 128;
-    (u32::from(mtu) + u32::from(FRAME_OVERHEAD) + KERNEL_HEADER).next_power_of_two()
+    const SLOTS_PER_BLOCK: u32 = 32;
+    let granule = page_size() / SLOTS_PER_BLOCK;
+    let slot = (frame_max(mtu) + KERNEL_HEADER).next_multiple_of(granule);
+    (slot, slot * SLOTS_PER_BLOCK)
 }
 
 fn page_size() -> u32 {
