@@ -5,6 +5,8 @@ pub mod config;
 pub mod engine;
 pub mod event;
 pub mod meta;
+pub mod parse;
+pub mod snoop;
 pub mod verdict;
 pub mod view;
 
