@@ -271,16 +271,19 @@ pub struct DeviceView {
     pub last_seen_us: u64,
     /// What it says of itself in DHCP.
     pub dhcp: Option<DhcpFacts>,
-    /// Frames and bytes it sent.
+    /// What came from it and was forwarded.
     pub sent: Traffic,
-    /// Frames and bytes it was sent and got.
+    /// What came for it and was forwarded.
     pub got: Traffic,
-    /// Frames from and to it that were dropped, by reason.
-    pub dropped: ByReason,
-    /// Frames from and to it that would have been dropped, by reason.
+    /// Every frame from and to it, by the reason of its verdict.
+    pub by_reason: ByReason,
+    /// Frames forwarded only because it does not enforce, by the reason they would have been
+    /// dropped for.
     pub would_drop: ByReason,
     /// Conversations in progress.
     pub flows: u32,
+    /// Frames with its MAC address as source that came from the core side: a loop, or it moved.
+    pub wrong_side: u64,
 }
 
 /// What a device says of itself in DHCP. Untrusted text, cut to printable characters.
@@ -347,10 +350,12 @@ pub struct FlowView {
     pub source_port: u16,
     /// Destination port of the first packet; `type << 8 | code` for ICMP.
     pub destination_port: u16,
-    /// `half-open`, `established`, `closing`, …
+    /// `half-open`, `established`, `closing`, `closed`, `reset`, `unanswered` or `answered`.
     pub state: String,
     /// Why it is forwarded.
     pub reason: Reason,
+    /// Why it would be dropped, if the device enforced.
+    pub would_drop: Option<Reason>,
     /// The rule that allows it, in words; empty if none.
     pub rule: String,
     /// From the initiator.
@@ -504,6 +509,9 @@ pub enum EventKind {
         /// The address.
         address: IpAddr,
     },
+    /// A frame with the device's MAC address as source came from the core side: a loop, a second
+    /// path around the box, or the device moved.
+    WrongSide,
     /// A conversation began.
     FlowBegun(FlowFacts),
     /// A conversation ended (closed, timed out or revoked).
