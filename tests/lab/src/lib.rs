@@ -9,6 +9,7 @@ pub mod exchange;
 mod exchanges;
 pub mod gateway;
 pub mod layout;
+pub mod loss;
 pub mod netns;
 pub mod process;
 pub mod services;
