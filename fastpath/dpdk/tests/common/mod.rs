@@ -2,9 +2,9 @@
 #![allow(dead_code, reason = "each test program uses its part")]
 
 use std::fs::File;
-use std::io::{self, Write};
+use std::io::{self, BufRead, BufReader, Write};
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
-use std::process::Command;
+use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 /// Whether the tests of this program can run. Says so where the test harness does not swallow it.
@@ -130,6 +130,61 @@ impl Lab {
 impl Drop for Lab {
     fn drop(&mut self) {
         self.remove();
+    }
+}
+
+/// The example program `wire` as a process of its own, killed when dropped.
+pub struct Wire(Child);
+
+impl Wire {
+    /// Starts it in the box, forwarding between both interfaces through AF_XDP, and returns when it
+    /// does.
+    pub fn start(lab: &Lab) -> Self {
+        let mut path = std::env::current_exe().unwrap();
+        path.pop();
+        let path = path.with_file_name("examples").join("wire");
+        let mut command = Command::new(path);
+        command
+            .args([
+                format!("af_xdp:{}", lab.left),
+                format!("af_xdp:{}", lab.right),
+            ])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped());
+        let mut wire = Self(lab.within("x", || command.spawn()).unwrap());
+        let mut said = String::new();
+        for line in BufReader::new(wire.0.stdout.take().unwrap()).lines() {
+            let line = line.unwrap();
+            if line.contains("forwarding") {
+                return wire;
+            }
+            said.push_str(&line);
+        }
+        panic!("wire ended: {said}");
+    }
+
+    /// Ends it as `kill -9` does.
+    pub fn kill(mut self) {
+        self.0.kill().unwrap();
+        self.0.wait().unwrap();
+    }
+
+    /// Halts it as a hang would.
+    pub fn halt(&self) {
+        run(&format!("kill -STOP {}", self.0.id()));
+    }
+
+    /// Lets it end by itself.
+    pub fn stop(mut self) {
+        drop(self.0.stdin.take());
+        assert!(self.0.wait().unwrap().success());
+    }
+}
+
+impl Drop for Wire {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
     }
 }
 
