@@ -4,7 +4,7 @@
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, Write};
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, ChildStdout, Command, Stdio};
 use std::time::{Duration, Instant};
 
 /// Whether the tests of this program can run. Says so where the test harness does not swallow it.
@@ -134,7 +134,11 @@ impl Drop for Lab {
 }
 
 /// The example program `wire` as a process of its own, killed when dropped.
-pub struct Wire(Child);
+pub struct Wire {
+    process: Child,
+    /// Held so that it can write to the end.
+    output: BufReader<ChildStdout>,
+}
 
 impl Wire {
     /// Starts it in the box, forwarding between both interfaces through AF_XDP, and returns when it
@@ -143,7 +147,7 @@ impl Wire {
         let mut path = std::env::current_exe().unwrap();
         path.pop();
         let path = path.with_file_name("examples").join("wire");
-        let mut command = Command::new(path);
+        let mut command = Command::new(&path);
         command
             .args([
                 format!("af_xdp:{}", lab.left),
@@ -151,40 +155,46 @@ impl Wire {
             ])
             .stdin(Stdio::piped())
             .stdout(Stdio::piped());
-        let mut wire = Self(lab.within("x", || command.spawn()).unwrap());
+        let spawned = lab.within("x", || command.spawn());
+        let mut process = spawned.unwrap_or_else(|error| {
+            panic!(
+                "{}: {error}; `cargo build --example wire` makes it",
+                path.display()
+            )
+        });
+        let output = BufReader::new(process.stdout.take().unwrap());
+        let mut wire = Self { process, output };
         let mut said = String::new();
-        for line in BufReader::new(wire.0.stdout.take().unwrap()).lines() {
-            let line = line.unwrap();
-            if line.contains("forwarding") {
+        while wire.output.read_line(&mut said).unwrap() > 0 {
+            if said.contains("forwarding") {
                 return wire;
             }
-            said.push_str(&line);
         }
         panic!("wire ended: {said}");
     }
 
     /// Ends it as `kill -9` does.
     pub fn kill(mut self) {
-        self.0.kill().unwrap();
-        self.0.wait().unwrap();
+        self.process.kill().unwrap();
+        self.process.wait().unwrap();
     }
 
     /// Halts it as a hang would.
     pub fn halt(&self) {
-        run(&format!("kill -STOP {}", self.0.id()));
+        run(&format!("kill -STOP {}", self.process.id()));
     }
 
     /// Lets it end by itself.
     pub fn stop(mut self) {
-        drop(self.0.stdin.take());
-        assert!(self.0.wait().unwrap().success());
+        drop(self.process.stdin.take());
+        assert!(self.process.wait().unwrap().success());
     }
 }
 
 impl Drop for Wire {
     fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
+        let _ = self.process.kill();
+        let _ = self.process.wait();
     }
 }
 
