@@ -13,5 +13,6 @@
 
 #include <bpf/bpf.h>
 #include <xdp/libxdp.h>
+#include <xdp/xsk.h>
 
 #include "shim.h"

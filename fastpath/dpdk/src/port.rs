@@ -9,6 +9,7 @@ use crate::error::{DpdkError, Error};
 use crate::log;
 use crate::mempool::{FRAME_OVERHEAD, Mempool};
 use crate::netdev;
+use crate::xdp;
 
 /// Which device a port is.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -121,19 +122,22 @@ impl Port {
         match &config.spec {
             PortSpec::AfXdp { interface, .. } => {
                 check_af_xdp(config, pools)?;
-                netdev::prepare(interface, config.mtu, Some(pools.len()))?;
+                let queues_used = netdev::Use::AfXdp {
+                    queues: pools.len(),
+                };
+                netdev::prepare(interface, config.mtu, queues_used)?;
                 // One device per queue: with several queues in one, closing it after a failure
                 // would touch freed memory (fixed after 22.11).
-                for (queue, pool) in pools.iter().enumerate() {
-                    queues.extend(port.add(
-                        config,
-                        &config.spec.devargs(config, queue, 1),
-                        &[*pool],
-                    )?);
+                for (queue, pool) in (0u16..).zip(pools) {
+                    let devargs = config.spec.devargs(config, queue, 1);
+                    let opened = port.add(config, &devargs, &[*pool]);
+                    queues.extend(opened.map_err(|error| {
+                        xdp::why_refused(interface, u32::from(queue)).unwrap_or(error)
+                    })?);
                 }
             }
             PortSpec::AfPacket { interface } => {
-                netdev::prepare(interface, config.mtu, None)?;
+                netdev::prepare(interface, config.mtu, netdev::Use::AfPacket)?;
                 queues = port.add(config, &config.spec.devargs(config, 0, pools.len()), pools)?;
             }
             PortSpec::Pci { .. } | PortSpec::Devargs { .. } => {
@@ -219,7 +223,7 @@ impl PortSpec {
     }
 
     /// DPDK's arguments for the device that holds `count` queues from `first` on.
-    fn devargs(&self, config: &PortConfig, first: usize, count: usize) -> String {
+    fn devargs(&self, config: &PortConfig, first: u16, count: usize) -> String {
         match self {
             Self::AfXdp {
                 interface,
