@@ -59,8 +59,7 @@ pub fn compile(
     let views = |all: Vec<_>| all.into_iter().map(diagnostic).collect();
     let (document, warnings) =
         parse::parse(&text.text, format, &text.name).map_err(|e| views(e.0))?;
-    let snapshot =
-        wardline_policy::compile(&document, clock::wall_s()).map_err(|e| views(e.0))?;
+    let snapshot = wardline_policy::compile(&document, clock::wall_s()).map_err(|e| views(e.0))?;
     let compiled = Compiled {
         text: Some(text),
         snapshot: Arc::new(snapshot),
@@ -405,7 +404,11 @@ pub fn at_start(state: &StateDir, initial: Option<&std::path::Path>) -> Result<C
     }
 }
 
-fn from_file(path: &std::path::Path) -> Result<Compiled> {
+/// Reads and compiles a document from a file.
+///
+/// # Errors
+/// It cannot be read or used.
+pub fn from_file(path: &std::path::Path) -> Result<Compiled> {
     let text = std::fs::read_to_string(path)
         .with_context(|| format!("cannot read policy.initial {}", path.display()))?;
     let format = match path.extension().and_then(|e| e.to_str()) {

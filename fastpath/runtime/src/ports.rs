@@ -2,7 +2,7 @@
 
 use anyhow::{Context, Result};
 use wardline_control::{LinkState, PortStatus, view};
-use wardline_dpdk::{Eal, Mempool, Port, PortConfig, PortSpec, Queue};
+use wardline_dpdk::{Eal, Link, Mempool, Port, PortConfig, PortSpec, Queue};
 use wardline_policy::Side;
 
 use crate::config::{self, Config, Driver};
@@ -92,7 +92,14 @@ impl OpenPort {
     /// Link state: the kernel's for a kernel interface, since the AF_XDP and AF_PACKET drivers
     /// always say "up".
     pub fn link(&self) -> LinkState {
-        LinkState::Unknown
+        let Some(interface) = self.port.spec().interface() else {
+            return LinkState::Unknown;
+        };
+        match Link::of(interface) {
+            Ok(link) if link.up && link.carrier => LinkState::Up,
+            // An interface that is gone has no carrier either.
+            _ => LinkState::Down,
+        }
     }
 
     /// Everything at a glance.

@@ -297,11 +297,7 @@ impl Control for Service {
         wait_ms: u32,
     ) -> Result<EventBatch, Refused> {
         let wait = Duration::from_millis(wait_ms.min(bounds::EVENT_WAIT_MS).into());
-        Ok(self
-            .gateway
-            .events
-            .read(from_seq, page(limit)?, wait)
-            .await)
+        Ok(self.gateway.events.read(from_seq, page(limit)?, wait).await)
     }
 
     async fn stop(self, _: Context, detach: bool) -> Result<(), Refused> {

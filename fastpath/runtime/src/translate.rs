@@ -19,7 +19,6 @@ pub struct Translator {
 
 #[derive(Debug)]
 struct Names {
-    generation: u32,
     snapshot: Arc<PolicySnapshot>,
     /// Workers are changing to another policy, each at its own moment: what they tell meanwhile
     /// waits, since either policy may be meant.
@@ -27,12 +26,11 @@ struct Names {
 }
 
 impl Translator {
-    /// For engines that were started with `snapshot` as policy number `generation`.
-    pub fn new(clock: Clock, generation: u32, snapshot: Arc<PolicySnapshot>) -> Self {
+    /// For engines that were started with `snapshot`.
+    pub fn new(clock: Clock, snapshot: Arc<PolicySnapshot>) -> Self {
         Self {
             clock,
             names: Mutex::new(Names {
-                generation,
                 snapshot,
                 changing: false,
             }),
@@ -75,7 +73,6 @@ impl Translator {
             Arc::clone(known)
         });
         *names = Names {
-            generation,
             snapshot: Arc::clone(snapshot),
             changing: false,
         };
