@@ -1,7 +1,9 @@
 //! Ports: what a configuration may name, opened and started, as send and receive queues.
 
+use std::collections::BTreeSet;
 use std::ffi::{CStr, CString};
 use std::mem::MaybeUninit;
+use std::sync::Mutex;
 
 use crate::burst::{RxQueue, TxQueue};
 use crate::eal::Eal;
@@ -184,6 +186,19 @@ impl Port {
         sum
     }
 
+    /// Hands the traffic to the kernel, for a planned exit: from the next frame on it goes to the
+    /// bridge the interface is in, and the XDP program stays for the next start. Workers should run
+    /// on for a moment to forward what is in the rings. Ports that are not AF_XDP have no such way.
+    ///
+    /// # Errors
+    /// When the process may not change BPF maps.
+    pub fn hand_to_kernel(&self) -> Result<(), Error> {
+        match &self.spec {
+            PortSpec::AfXdp { interface, .. } => xdp::empty_socket_map(interface).map(|_| ()),
+            _ => Ok(()),
+        }
+    }
+
     /// Probes one DPDK device, configures and starts it with one queue for each pool.
     fn add(
         &mut self,
@@ -269,13 +284,13 @@ impl<'a> Device<'a> {
         let name = CString::new(name).map_err(bad)?;
         let devargs = CString::new(devargs).map_err(bad)?;
         if let Some(id) = find(&name) {
-            return Ok(Self { id, config });
+            return Self::claim(id, config);
         }
         log::forget();
         // SAFETY: DPDK is initialised and copies the string.
         let code = unsafe { dpdk_sys::rte_dev_probe(devargs.as_ptr()) };
         match find(&name) {
-            Some(id) if code == 0 => Ok(Self { id, config }),
+            Some(id) if code == 0 => Self::claim(id, config),
             _ => Err(Error::Port {
                 port: config.name.clone(),
                 doing: "opening the device",
@@ -287,6 +302,18 @@ impl<'a> Device<'a> {
                 said: log::recent(),
             }),
         }
+    }
+
+    /// A device serves one port: two would poll the same queues.
+    fn claim(id: u16, config: &'a PortConfig) -> Result<Self, Error> {
+        static CLAIMED: Mutex<BTreeSet<u16>> = Mutex::new(BTreeSet::new());
+        let is_new = CLAIMED.lock().is_ok_and(|mut claimed| claimed.insert(id));
+        if !is_new {
+            return Err(Error::Config {
+                what: format!("{}: the device is another port already", config.name),
+            });
+        }
+        Ok(Self { id, config })
     }
 
     fn info(&self) -> Result<dpdk_sys::rte_eth_dev_info, Error> {
@@ -328,7 +355,12 @@ impl<'a> Device<'a> {
         let mut key = symmetric_key(info.hash_key_size);
         let hash = info.flow_type_rss_offloads & dpdk_sys::SHIM_RSS_WANTED;
         let mut conf = dpdk_sys::rte_eth_conf::default();
-        conf.rxmode.mtu = u32::from(self.config.mtu);
+        conf.rxmode.mtu = match self.config.spec {
+            // The driver states the limit of an ordinary Ethernet frame here, whatever the size of
+            // its ring's slots, and looks at nothing but these.
+            PortSpec::AfPacket { .. } => u32::from(self.config.mtu.min(1500)),
+            _ => u32::from(self.config.mtu),
+        };
         let symmetric = queues > 1 && hash != 0;
         if symmetric {
             conf.rxmode.mq_mode = dpdk_sys::RTE_ETH_MQ_RX_RSS;
