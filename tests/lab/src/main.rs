@@ -1,14 +1,22 @@
 //! The ward from the command line.
 
 use std::fs;
+use std::io::{ErrorKind, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
 use clap::{Args, Parser, Subcommand};
+use serde::Serialize;
 use wardline_lab::exchange::{self, Exchange};
 use wardline_lab::layout::{HOSTS, Side};
-use wardline_lab::{Options, Outcome, Ward};
+use wardline_lab::loss::{self, Loss};
+use wardline_lab::process::Tracked;
+use wardline_lab::{Options, Outcome, Ward, policy};
+
+/// How long loss is measured, at most as long as a run of the exchanges takes on a fast machine.
+const LOSS_SECONDS: u32 = 5;
 
 #[derive(Debug, Parser)]
 #[command(
@@ -29,8 +37,11 @@ enum Task {
     Down(NameArg),
     /// Show hosts and programs.
     Status(NameArg),
-    /// Perform the clinical exchanges; the exit code is 1 if one of them failed.
+    /// Perform the clinical exchanges while measuring loss on an allowed conversation; the exit
+    /// code is 1 if an exchange failed or something was lost.
     Exchanges(ExchangeArgs),
+    /// Print the policy the gateway gets: the ward's own, its vendor visit moved to the present.
+    Policy(PolicyArgs),
 }
 
 #[derive(Debug, Args)]
@@ -67,12 +78,30 @@ struct ExchangeArgs {
     json: Option<PathBuf>,
 }
 
+#[derive(Debug, Args)]
+struct PolicyArgs {
+    /// Leave this rule out; may be given several times.
+    #[arg(long)]
+    without: Vec<String>,
+    /// Where to write it.
+    #[arg(long)]
+    out: PathBuf,
+}
+
+/// What an `exchanges` run found.
+#[derive(Debug, Serialize)]
+struct Findings {
+    allowed: Vec<Outcome>,
+    loss: Option<Loss>,
+}
+
 fn main() -> ExitCode {
     let done = match Cli::parse().command {
         Task::Up(arguments) => up(arguments),
         Task::Down(arguments) => Ward::remove(&arguments.name).map(|()| true),
         Task::Status(arguments) => status(&arguments.name),
         Task::Exchanges(arguments) => exchanges(&arguments),
+        Task::Policy(arguments) => write_policy(&arguments),
     };
     match done {
         Ok(true) => ExitCode::SUCCESS,
@@ -85,7 +114,7 @@ fn main() -> ExitCode {
 }
 
 fn up(arguments: UpArgs) -> Result<bool> {
-    let start = std::time::Instant::now();
+    let start = Instant::now();
     let options = Options {
         name: arguments.ward.name,
         gateway: (arguments.gateway != "none").then(|| PathBuf::from(arguments.gateway)),
@@ -107,8 +136,8 @@ fn up(arguments: UpArgs) -> Result<bool> {
 fn status(name: &str) -> Result<bool> {
     let ward = Ward::open(name)?;
     let programs = ward.programs();
-    println!(
-        "{:<10} {:<5} {:<16} {:<18} PROGRAMS",
+    let mut text = format!(
+        "{:<10} {:<5} {:<16} {:<18} PROGRAMS\n",
         "HOST", "SIDE", "ADDRESS", "HARDWARE ADDRESS"
     );
     for host in HOSTS {
@@ -117,54 +146,110 @@ fn status(name: &str) -> Result<bool> {
         } else {
             "core"
         };
-        let running: Vec<String> = programs
-            .iter()
-            .filter(|(program, _)| program.host == host.name)
-            .map(|(program, alive)| {
-                if *alive {
-                    program.service.clone()
-                } else {
-                    format!("{} (ended)", program.service)
-                }
-            })
-            .collect();
         let (ip, mac) = (host.ip.to_string(), host.mac);
-        println!(
-            "{:<10} {side:<5} {ip:<16} {mac:<18} {}",
-            host.name,
-            running.join(", ")
-        );
+        let running = programs_on(&programs, host.name);
+        text += &format!("{:<10} {side:<5} {ip:<16} {mac:<18} {running}\n", host.name);
     }
+    text += &format!(
+        "{:<10} {:<5} {:<16} {:<18} {}\n",
+        "box",
+        "-",
+        "-",
+        "-",
+        programs_on(&programs, "box")
+    );
+    show(&text)?;
     Ok(programs.iter().all(|(_, alive)| *alive))
+}
+
+fn programs_on(programs: &[(Tracked, bool)], host: &str) -> String {
+    let names = programs
+        .iter()
+        .filter(|(program, _)| program.host == host)
+        .map(|(program, alive)| {
+            if *alive {
+                program.service.clone()
+            } else {
+                format!("{} (ended)", program.service)
+            }
+        });
+    names.collect::<Vec<_>>().join(", ")
 }
 
 fn exchanges(arguments: &ExchangeArgs) -> Result<bool> {
     let ward = Ward::open(&arguments.ward.name)?;
     let chosen = choose(&arguments.only)?;
-    let start = std::time::Instant::now();
-    let outcomes = exchange::perform(&ward, &chosen);
-    for outcome in &outcomes {
-        let mark = if outcome.success { "ok    " } else { "FAILED" };
-        let Outcome {
+    // Only a whole run is long enough to measure loss.
+    let measurement = arguments
+        .only
+        .is_empty()
+        .then(|| loss::start(&ward, LOSS_SECONDS))
+        .transpose()?;
+    let start = Instant::now();
+    let allowed = exchange::perform(&ward, &chosen);
+    let took = start.elapsed();
+    let loss = measurement.map(loss::Measurement::finish).transpose()?;
+    let findings = Findings { allowed, loss };
+    show(&findings.describe(took))?;
+    if let Some(file) = &arguments.json {
+        let text = serde_json::to_string_pretty(&findings).context("cannot encode the outcomes")?;
+        fs::write(file, text).with_context(|| format!("cannot write {}", file.display()))?;
+    }
+    Ok(findings.good())
+}
+
+impl Findings {
+    fn good(&self) -> bool {
+        self.allowed.iter().all(|outcome| outcome.success)
+            && self.loss.is_none_or(|loss| loss.lost() == 0)
+    }
+
+    fn describe(&self, took: Duration) -> String {
+        let mut text = String::new();
+        for Outcome {
             name,
             device,
             duration_ms,
             detail,
+            success,
             ..
-        } = outcome;
-        println!("{mark} {name:<22} {device:<9} {duration_ms:>6} ms  {detail}");
+        } in &self.allowed
+        {
+            let mark = if *success { "ok    " } else { "FAILED" };
+            text += &format!("{mark} {name:<20} {device:<9} {duration_ms:>6} ms  {detail}\n");
+        }
+        let succeeded = self
+            .allowed
+            .iter()
+            .filter(|outcome| outcome.success)
+            .count();
+        let (all, took_s) = (self.allowed.len(), took.as_secs_f32());
+        text += &format!("{succeeded} of {all} in {took_s:.1} s\n");
+        if let Some(loss) = &self.loss {
+            let (lost, sent, worst) = (loss.lost(), loss.sent, loss.worst_round_trip_ms);
+            text += &format!("{lost} of {sent} numbered datagrams lost, slowest {worst} ms\n");
+        }
+        text
     }
-    let succeeded = outcomes.iter().filter(|outcome| outcome.success).count();
-    println!(
-        "{succeeded} of {} in {:.1} s",
-        outcomes.len(),
-        start.elapsed().as_secs_f32()
-    );
-    if let Some(file) = &arguments.json {
-        let text = serde_json::to_string_pretty(&outcomes).context("cannot encode the outcomes")?;
-        fs::write(file, text).with_context(|| format!("cannot write {}", file.display()))?;
+}
+
+fn write_policy(arguments: &PolicyArgs) -> Result<bool> {
+    let document = arguments
+        .without
+        .iter()
+        .try_fold(policy::load()?, |document, rule| {
+            policy::without(document, rule)
+        })?;
+    policy::write(&document, &arguments.out)?;
+    Ok(true)
+}
+
+/// Prints to a reader who may have gone away, as `head` does.
+fn show(text: &str) -> Result<()> {
+    match std::io::stdout().write_all(text.as_bytes()) {
+        Err(error) if error.kind() != ErrorKind::BrokenPipe => Err(error).context("cannot print"),
+        _ => Ok(()),
     }
-    Ok(succeeded == outcomes.len())
 }
 
 fn choose(names: &[String]) -> Result<Vec<Exchange>> {
