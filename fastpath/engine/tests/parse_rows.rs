@@ -1,5 +1,7 @@
 //! One named test for each rule about a single frame.
 
+#![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
+
 mod parse_support;
 
 use etherparse::IpNumber;
