@@ -269,6 +269,17 @@ fn row_source_no_station_may_have() {
 }
 
 #[test]
+fn row_ipv4_mapped_address_in_ipv6() {
+    let mapped = std::net::Ipv4Addr::from(SOURCE_V4)
+        .to_ipv6_mapped()
+        .octets();
+    for (source, destination) in [(mapped, DESTINATION_V6), (SOURCE_V6, mapped)] {
+        let packet = ipv6_between(source, destination, 64, 17, &udp(&[]));
+        assert_eq!(refused(&ethernet(IPV6, &packet)), Reason::BadHeader);
+    }
+}
+
+#[test]
 fn row_ipv4_options_that_choose_the_way() {
     for kind in [7, 131, 137] {
         let options = [1, kind, 7, 4, 10, 0, 0, 1];
