@@ -75,7 +75,7 @@ fn walk(packet: &[u8], first: IpNumber, meta: &mut PacketMeta) -> Result<(), Rea
         if next == IpNumber::IPV6_FRAGMENTATION_HEADER {
             read_fragment(rest, meta)?;
             if let Fragment::Later { .. } = meta.fragment {
-                return super::transport::check_first_bytes(meta);
+                return Ok(());
             }
         }
         next = following;
@@ -132,6 +132,7 @@ fn read_fragment(rest: &[u8], meta: &mut PacketMeta) -> Result<(), Reason> {
         return Err(Reason::Ipv6ExtHeader);
     }
     meta.fragment = super::transport::fragment(
+        header.next_header(),
         header.identification(),
         header.fragment_offset().value(),
         header.more_fragments(),
