@@ -1,5 +1,7 @@
 //! One named test for each rule about a single frame.
 
+#![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
+
 mod parse_support;
 
 use etherparse::IpNumber;
@@ -264,6 +266,17 @@ fn row_source_no_station_may_have() {
     let group = [0xff; 16];
     let packet = ipv6_between(group, DESTINATION_V6, 64, 17, &udp(&[]));
     assert_eq!(refused(&ethernet(IPV6, &packet)), Reason::BadHeader);
+}
+
+#[test]
+fn row_ipv4_mapped_address_in_ipv6() {
+    let mapped = std::net::Ipv4Addr::from(SOURCE_V4)
+        .to_ipv6_mapped()
+        .octets();
+    for (source, destination) in [(mapped, DESTINATION_V6), (SOURCE_V6, mapped)] {
+        let packet = ipv6_between(source, destination, 64, 17, &udp(&[]));
+        assert_eq!(refused(&ethernet(IPV6, &packet)), Reason::BadHeader);
+    }
 }
 
 #[test]
