@@ -329,6 +329,65 @@ pub fn frames(mtu: u16) -> Vec<Vec<u8>> {
     frames
 }
 
+/// Frames a kernel may treat in its own way, each with what it is.
+pub fn odd_frames() -> Vec<(&'static str, Vec<u8>)> {
+    let link_local = |last: u8, rest: &[u8]| {
+        let mut frame = vec![0x01, 0x80, 0xc2, 0x00, 0x00, last, 0x02, 0, 0, 0, 0, 1];
+        frame.extend(rest);
+        frame.resize(60, 0);
+        frame
+    };
+    let mut trailed = fragment(0, 100);
+    trailed.extend([0xee; 9]);
+    vec![
+        ("a runt", frame(&[], 1)),
+        (
+            "spanning tree in LLC",
+            link_local(0x00, &[0, 38, 0x42, 0x42, 3]),
+        ),
+        ("PAUSE", link_local(0x01, &[0x88, 0x08, 0, 1, 0, 9])),
+        ("LACP", link_local(0x02, &[0x88, 0x09, 1, 1])),
+        ("EAPOL", link_local(0x03, &[0x88, 0x8e, 1, 1, 0, 0])),
+        ("LLDP", link_local(0x0e, &[0x88, 0xcc, 2, 7, 4])),
+        ("a priority tag", frame(&[[0x81, 0x00, 0xa0, 0x00]], 50)),
+        ("a packet with a trailer", trailed),
+    ]
+}
+
+/// Frames that AF_PACKET does not carry as they are: the driver asks the kernel to reassemble IPv4
+/// fragments, and writes every VLAN tag with the type 0x8100.
+pub fn frames_beyond_af_packet() -> Vec<(&'static str, Vec<u8>)> {
+    vec![
+        ("a first fragment", fragment(0x2000, 1000)),
+        ("a last fragment", fragment(1000 / 8, 500)),
+        (
+            "a provider tag",
+            frame(&[[0x88, 0xa8, 0, 7], [0x81, 0x00, 0, 0x2a]], 60),
+        ),
+    ]
+}
+
+/// An IPv4 packet with this flags-and-offset word.
+fn fragment(flags_and_offset: u16, payload: u16) -> Vec<u8> {
+    let mut frame = vec![
+        0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x02, 0, 0, 0, 0, 1, 0x08, 0x00,
+    ];
+    let mut header = vec![0x45, 0];
+    header.extend((20 + payload).to_be_bytes());
+    header.extend([0x12, 0x34]);
+    header.extend(flags_and_offset.to_be_bytes());
+    header.extend([64, 17, 0, 0, 10, 9, 0, 1, 10, 9, 0, 2]);
+    let sum: u32 = header
+        .chunks(2)
+        .map(|pair| u32::from(pair[0]) << 8 | u32::from(pair[1]))
+        .sum();
+    let sum = !((sum & 0xffff) + (sum >> 16)) as u16;
+    header[10..12].copy_from_slice(&sum.to_be_bytes());
+    frame.extend(header);
+    frame.extend((0..payload).map(|n| n as u8));
+    frame
+}
+
 /// A frame with these VLAN tags and an experimental EtherType.
 pub fn frame(tags: &[[u8; 4]], payload: usize) -> Vec<u8> {
     let mut frame = vec![0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x02, 0, 0, 0, 0, 1];
