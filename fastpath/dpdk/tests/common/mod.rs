@@ -15,9 +15,13 @@ pub fn can_run(test: &str) -> bool {
     if root && tools {
         return true;
     }
-    let why = if root { "iproute2" } else { "root" };
-    let _ = writeln!(io::stderr(), "SKIPPED {test}: needs {why}");
+    skipped(test, if root { "iproute2" } else { "root" });
     false
+}
+
+/// Says that a test, or a part of one, could not run.
+pub fn skipped(test: &str, needs: &str) {
+    let _ = writeln!(io::stderr(), "SKIPPED {test}: needs {needs}");
 }
 
 /// Two hosts and the box between them, each a network namespace; gone when dropped.
@@ -28,6 +32,7 @@ pub fn can_run(test: &str) -> bool {
 pub struct Lab {
     prefix: String,
     mtu: u16,
+    queues: u16,
     /// The box's interfaces: `prefix` + `l` and `r`.
     pub left: String,
     pub right: String,
@@ -36,9 +41,15 @@ pub struct Lab {
 impl Lab {
     /// Namespaces named `prefix` + `a`, `x`, `b`; what an earlier run left under these names goes.
     pub fn new(prefix: &str, mtu: u16) -> Self {
+        Self::with_queues(prefix, mtu, 1)
+    }
+
+    /// As [`new`](Self::new), with so many queues on each interface.
+    pub fn with_queues(prefix: &str, mtu: u16, queues: u16) -> Self {
         let lab = Self {
             prefix: prefix.into(),
             mtu,
+            queues,
             left: format!("{prefix}l"),
             right: format!("{prefix}r"),
         };
@@ -102,8 +113,10 @@ impl Lab {
 
     fn connect(&self, host: &str, port: &str) {
         let (inside, outside, mtu) = (self.name("x"), self.name(host), self.mtu);
+        let queues = format!("mtu {mtu} numrxqueues {0} numtxqueues {0}", self.queues);
         run(&format!(
-            "ip link add {port} netns {inside} mtu {mtu} type veth peer name eth0 netns {outside} mtu {mtu}"
+            "ip link add {port} netns {inside} {queues} type veth \
+             peer name eth0 netns {outside} {queues}"
         ));
         for (part, interface) in [("x", port), (host, "eth0")] {
             self.run(
@@ -365,6 +378,13 @@ pub fn frames_beyond_af_packet() -> Vec<(&'static str, Vec<u8>)> {
             frame(&[[0x88, 0xa8, 0, 7], [0x81, 0x00, 0, 0x2a]], 60),
         ),
     ]
+}
+
+/// A small UDP packet of the flow with this number.
+pub fn flow(number: u8) -> Vec<u8> {
+    let mut frame = fragment(0, 40);
+    frame[34..38].copy_from_slice(&[0x10, number, 0x20, number]);
+    frame
 }
 
 /// An IPv4 packet with this flags-and-offset word.
