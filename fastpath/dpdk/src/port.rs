@@ -25,7 +25,9 @@ pub enum PortSpec {
         /// Copy even where the NIC's driver offers zero copy.
         force_copy: bool,
     },
-    /// A kernel interface through AF_PACKET.
+    /// A kernel interface through AF_PACKET: for interfaces AF_XDP cannot take, or frames too long
+    /// for it. Not quite transparent, since DPDK's driver has the kernel reassemble IPv4 fragments
+    /// (beyond the MTU they count as oversize) and gives every VLAN tag the type 0x8100.
     AfPacket {
         /// Its name.
         interface: String,
@@ -140,6 +142,11 @@ impl Port {
             }
             PortSpec::AfPacket { interface } => {
                 netdev::prepare(interface, config.mtu, netdev::Use::AfPacket)?;
+                tracing::warn!(
+                    port = config.name,
+                    "af_packet reassembles IPv4 fragments and turns 802.1ad tags into 802.1Q tags; \
+                     af_xdp does neither"
+                );
                 queues = port.add(config, &config.spec.devargs(config, 0, pools.len()), pools)?;
             }
             PortSpec::Pci { .. } | PortSpec::Devargs { .. } => {

@@ -15,9 +15,13 @@ pub fn can_run(test: &str) -> bool {
     if root && tools {
         return true;
     }
-    let why = if root { "iproute2" } else { "root" };
-    let _ = writeln!(io::stderr(), "SKIPPED {test}: needs {why}");
+    skipped(test, if root { "iproute2" } else { "root" });
     false
+}
+
+/// Says that a test, or a part of one, could not run.
+pub fn skipped(test: &str, needs: &str) {
+    let _ = writeln!(io::stderr(), "SKIPPED {test}: needs {needs}");
 }
 
 /// Two hosts and the box between them, each a network namespace; gone when dropped.
@@ -28,6 +32,7 @@ pub fn can_run(test: &str) -> bool {
 pub struct Lab {
     prefix: String,
     mtu: u16,
+    queues: u16,
     /// The box's interfaces: `prefix` + `l` and `r`.
     pub left: String,
     pub right: String,
@@ -36,9 +41,15 @@ pub struct Lab {
 impl Lab {
     /// Namespaces named `prefix` + `a`, `x`, `b`; what an earlier run left under these names goes.
     pub fn new(prefix: &str, mtu: u16) -> Self {
+        Self::with_queues(prefix, mtu, 1)
+    }
+
+    /// As [`new`](Self::new), with so many queues on each interface.
+    pub fn with_queues(prefix: &str, mtu: u16, queues: u16) -> Self {
         let lab = Self {
             prefix: prefix.into(),
             mtu,
+            queues,
             left: format!("{prefix}l"),
             right: format!("{prefix}r"),
         };
@@ -102,8 +113,10 @@ impl Lab {
 
     fn connect(&self, host: &str, port: &str) {
         let (inside, outside, mtu) = (self.name("x"), self.name(host), self.mtu);
+        let queues = format!("mtu {mtu} numrxqueues {0} numtxqueues {0}", self.queues);
         run(&format!(
-            "ip link add {port} netns {inside} mtu {mtu} type veth peer name eth0 netns {outside} mtu {mtu}"
+            "ip link add {port} netns {inside} {queues} type veth \
+             peer name eth0 netns {outside} {queues}"
         ));
         for (part, interface) in [("x", port), (host, "eth0")] {
             self.run(
@@ -327,6 +340,72 @@ pub fn frames(mtu: u16) -> Vec<Vec<u8>> {
         frame[end..].copy_from_slice(&(number as u32).to_be_bytes());
     }
     frames
+}
+
+/// Frames a kernel may treat in its own way, each with what it is.
+pub fn odd_frames() -> Vec<(&'static str, Vec<u8>)> {
+    let link_local = |last: u8, rest: &[u8]| {
+        let mut frame = vec![0x01, 0x80, 0xc2, 0x00, 0x00, last, 0x02, 0, 0, 0, 0, 1];
+        frame.extend(rest);
+        frame.resize(60, 0);
+        frame
+    };
+    let mut trailed = fragment(0, 100);
+    trailed.extend([0xee; 9]);
+    vec![
+        ("a runt", frame(&[], 1)),
+        (
+            "spanning tree in LLC",
+            link_local(0x00, &[0, 38, 0x42, 0x42, 3]),
+        ),
+        ("PAUSE", link_local(0x01, &[0x88, 0x08, 0, 1, 0, 9])),
+        ("LACP", link_local(0x02, &[0x88, 0x09, 1, 1])),
+        ("EAPOL", link_local(0x03, &[0x88, 0x8e, 1, 1, 0, 0])),
+        ("LLDP", link_local(0x0e, &[0x88, 0xcc, 2, 7, 4])),
+        ("a priority tag", frame(&[[0x81, 0x00, 0xa0, 0x00]], 50)),
+        ("a packet with a trailer", trailed),
+    ]
+}
+
+/// Frames that AF_PACKET does not carry as they are: the driver asks the kernel to reassemble IPv4
+/// fragments, and writes every VLAN tag with the type 0x8100.
+pub fn frames_beyond_af_packet() -> Vec<(&'static str, Vec<u8>)> {
+    vec![
+        ("a first fragment", fragment(0x2000, 1000)),
+        ("a last fragment", fragment(1000 / 8, 500)),
+        (
+            "a provider tag",
+            frame(&[[0x88, 0xa8, 0, 7], [0x81, 0x00, 0, 0x2a]], 60),
+        ),
+    ]
+}
+
+/// A small UDP packet of the flow with this number.
+pub fn flow(number: u8) -> Vec<u8> {
+    let mut frame = fragment(0, 40);
+    frame[34..38].copy_from_slice(&[0x10, number, 0x20, number]);
+    frame
+}
+
+/// An IPv4 packet with this flags-and-offset word.
+fn fragment(flags_and_offset: u16, payload: u16) -> Vec<u8> {
+    let mut frame = vec![
+        0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x02, 0, 0, 0, 0, 1, 0x08, 0x00,
+    ];
+    let mut header = vec![0x45, 0];
+    header.extend((20 + payload).to_be_bytes());
+    header.extend([0x12, 0x34]);
+    header.extend(flags_and_offset.to_be_bytes());
+    header.extend([64, 17, 0, 0, 10, 9, 0, 1, 10, 9, 0, 2]);
+    let sum: u32 = header
+        .chunks(2)
+        .map(|pair| u32::from(pair[0]) << 8 | u32::from(pair[1]))
+        .sum();
+    let sum = !((sum & 0xffff) + (sum >> 16)) as u16;
+    header[10..12].copy_from_slice(&sum.to_be_bytes());
+    frame.extend(header);
+    frame.extend((0..payload).map(|n| n as u8));
+    frame
 }
 
 /// A frame with these VLAN tags and an experimental EtherType.
