@@ -3,20 +3,26 @@
 //! `wire PORT PORT` where PORT is `af_xdp:INTERFACE`, `af_packet:INTERFACE`, `pci:ADDRESS` or
 //! `devargs:ARGUMENTS`; it runs until its standard input ends.
 
-use std::error::Error;
 use std::io::Read;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
+use anyhow::Context;
 use wardline_dpdk::{Burst, Eal, EalConfig, HugePages, Mempool, Port, PortConfig, PortSpec, Queue};
 
-fn main() -> Result<(), Box<dyn Error>> {
+/// How long the worker goes on after the kernel took over, to forward what is in the rings.
+const DRAIN: Duration = Duration::from_millis(20);
+
+fn main() -> anyhow::Result<()> {
     tracing_subscriber::fmt().with_env_filter("info").init();
     let specs = std::env::args()
         .skip(1)
         .map(|text| parse_port(&text))
         .collect::<Result<Vec<_>, _>>()?;
-    let [left, right] = <[PortSpec; 2]>::try_from(specs).map_err(|_| "usage: wire PORT PORT")?;
+    let [left, right] = <[PortSpec; 2]>::try_from(specs)
+        .ok()
+        .context("usage: wire PORT PORT")?;
 
     let eal = Eal::init(&EalConfig {
         memory_mb: 256,
@@ -35,18 +41,16 @@ fn main() -> Result<(), Box<dyn Error>> {
         forward(left_queue, right_queue, &stopped);
     })?;
     std::io::stdin().read_to_end(&mut Vec::new())?;
+    left.hand_to_kernel()?;
+    right.hand_to_kernel()?;
+    std::thread::sleep(DRAIN);
     stop.store(true, Ordering::Relaxed);
     worker.join()?;
     tracing::info!(left = ?left.stats(), right = ?right.stats(), "stopped");
     Ok(())
 }
 
-fn open(
-    eal: &Eal,
-    name: &str,
-    spec: PortSpec,
-    pool: Mempool,
-) -> Result<(Port, Queue), Box<dyn Error>> {
+fn open(eal: &Eal, name: &str, spec: PortSpec, pool: Mempool) -> anyhow::Result<(Port, Queue)> {
     let config = PortConfig {
         name: name.into(),
         spec,
@@ -54,7 +58,7 @@ fn open(
         descriptors: None,
     };
     let (port, mut queues) = Port::open(eal, &config, &[pool])?;
-    let queue = queues.pop().ok_or("the port has no queue")?;
+    let queue = queues.pop().context("the port has no queue")?;
     Ok((port, queue))
 }
 
@@ -70,8 +74,8 @@ fn forward(mut left: Queue, mut right: Queue, stop: &AtomicBool) {
     }
 }
 
-fn parse_port(text: &str) -> Result<PortSpec, String> {
-    let (driver, rest) = text.split_once(':').ok_or("PORT is DRIVER:DEVICE")?;
+fn parse_port(text: &str) -> anyhow::Result<PortSpec> {
+    let (driver, rest) = text.split_once(':').context("PORT is DRIVER:DEVICE")?;
     let rest = rest.to_owned();
     match driver {
         "af_xdp" => Ok(PortSpec::AfXdp {
@@ -82,6 +86,6 @@ fn parse_port(text: &str) -> Result<PortSpec, String> {
         "af_packet" => Ok(PortSpec::AfPacket { interface: rest }),
         "pci" => Ok(PortSpec::Pci { address: rest }),
         "devargs" => Ok(PortSpec::Devargs { devargs: rest }),
-        other => Err(format!("no driver {other}")),
+        other => anyhow::bail!("no driver {other}"),
     }
 }

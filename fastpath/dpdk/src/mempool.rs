@@ -52,13 +52,12 @@ impl Mempool {
             what: format!("MTU {mtu} is too large for a packet buffer"),
         })?;
         // SAFETY: the name outlives the call, which copies it; DPDK is initialised since an Eal
-        // exists; the operations name is null for the default.
+        // exists.
         let raw = unsafe {
-            dpdk_sys::rte_pktmbuf_pool_create(
+            dpdk_sys::shim_pktmbuf_pool_create(
                 name.as_ptr(),
                 count,
                 CACHE,
-                0,
                 data_room,
                 dpdk_sys::rte_socket_id().cast_signed(),
             )

@@ -6,6 +6,7 @@ pub mod engine;
 pub mod event;
 pub mod meta;
 pub mod parse;
+pub mod refuse;
 pub mod snoop;
 pub mod verdict;
 pub mod view;

@@ -31,7 +31,7 @@ pub(super) fn fragment(id: u32, units: u16, more: bool, len: u16) -> Result<Frag
         return Ok(Fragment::Whole);
     }
     let end = u32::from(units) * u32::from(FRAGMENT_UNIT) + u32::from(len);
-    if len == 0 || end > MAX_DATAGRAM || (more && len % FRAGMENT_UNIT != 0) {
+    if len == 0 || end > MAX_DATAGRAM || (more && !len.is_multiple_of(FRAGMENT_UNIT)) {
         return Err(Reason::BadHeader);
     }
     Ok(if units == 0 {

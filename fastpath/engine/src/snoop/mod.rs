@@ -4,4 +4,7 @@
 //! panic on any input. Whether to believe a message is decided by the caller.
 
 pub mod arp;
+pub mod dhcp;
+pub mod dhcpv6;
+pub mod dns;
 pub mod nd;

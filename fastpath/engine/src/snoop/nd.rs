@@ -194,7 +194,7 @@ fn check_addresses(
         }
         NdKind::NeighbourAdvertisement {
             target, solicited, ..
-        } => !target.is_multicast() && !(destination.is_multicast() && solicited),
+        } => !target.is_multicast() && (!solicited || !destination.is_multicast()),
         NdKind::Redirect { destination, .. } => {
             source.is_unicast_link_local() && !destination.is_multicast()
         }
