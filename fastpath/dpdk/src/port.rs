@@ -11,6 +11,7 @@ use crate::error::{DpdkError, Error};
 use crate::log;
 use crate::mempool::{Mempool, frame_max};
 use crate::netdev;
+use crate::netlink::Link;
 use crate::xdp;
 
 /// Which device a port is.
@@ -20,7 +21,9 @@ pub enum PortSpec {
     AfXdp {
         /// Its name.
         interface: String,
-        /// Frames handled in one busy poll of the kernel; 0 = no busy poll, none = DPDK's default.
+        /// Frames handled in one busy poll of the kernel, which costs a system call for each look at
+        /// an empty queue; none = DPDK's default, 64. 0 = no busy poll: with zero copy a look at an
+        /// empty queue may then wait for a frame up to a second, so force copying with it.
         busy_budget: Option<u16>,
         /// Copy even where the NIC's driver offers zero copy.
         force_copy: bool,
@@ -172,6 +175,34 @@ impl Port {
         self.symmetric
     }
 
+    /// Whether there is a signal at the other end. Of a kernel interface the kernel says so, in the
+    /// network namespace of the calling thread, since DPDK's drivers for these always say "up".
+    ///
+    /// # Errors
+    /// When the interface is gone, or kernel or driver do not answer.
+    pub fn is_link_up(&self) -> Result<bool, Error> {
+        if let Some(interface) = self.spec.interface() {
+            return Link::of(interface).map(|link| link.up && link.carrier);
+        }
+        for &device in &self.devices {
+            let mut speed_mbps = 0;
+            // SAFETY: the device is open and the place for the speed valid.
+            match unsafe { dpdk_sys::shim_eth_link(device, &raw mut speed_mbps) } {
+                1 => {}
+                0 => return Ok(false),
+                code => {
+                    return Err(Error::Port {
+                        port: self.name.clone(),
+                        doing: "asking for the link state",
+                        cause: DpdkError::from_return(code),
+                        said: String::new(),
+                    });
+                }
+            }
+        }
+        Ok(true)
+    }
+
     /// The driver's counters, summed over the queues.
     pub fn stats(&self) -> PortStats {
         let mut sum = PortStats::default();
@@ -276,6 +307,8 @@ impl PortSpec {
     }
 }
 
+const PCI_HINT: &str = "; is it bound to vfio-pci (`dpdk-devbind.py --status`)?";
+
 /// One DPDK ethernet device while it is opened.
 struct Device<'a> {
     id: u16,
@@ -314,7 +347,10 @@ impl<'a> Device<'a> {
                     0 => DpdkError(libc::ENODEV),
                     code => DpdkError::from_return(code),
                 },
-                said: log::recent(),
+                said: match config.spec {
+                    PortSpec::Pci { .. } => format!("{PCI_HINT}{}", log::recent()),
+                    _ => log::recent(),
+                },
             }),
         }
     }
@@ -579,4 +615,44 @@ fn page_size() -> u32 {
     // SAFETY: asks for a constant.
     let size = unsafe { libc::sysconf(libc::_SC_PAGESIZE) };
     u32::try_from(size).unwrap_or(4096)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_hash_is_the_same_in_both_directions() {
+        let key = symmetric_key(40);
+        let (client, server) = ([10, 77, 0, 1], [192, 168, 3, 200]);
+        let (from, to) = (40_001u16.to_be_bytes(), 104u16.to_be_bytes());
+        let there = [&client[..], &server, &from, &to].concat();
+        let back = [&server[..], &client, &to, &from].concat();
+        assert_eq!(toeplitz(&key, &there), toeplitz(&key, &back));
+        let other = [&client[..], &server, &[0x9c, 0x42], &to].concat();
+        assert_ne!(toeplitz(&key, &there), toeplitz(&key, &other));
+    }
+
+    /// As NICs compute it: for each bit of the input, the 32 bits of the key that begin there.
+    fn toeplitz(key: &[u8], input: &[u8]) -> u32 {
+        let key_bit = |bit: usize| u32::from(key[bit / 8] >> (7 - bit % 8) & 1);
+        let window = |start| (0..32).fold(0, |value, bit| value << 1 | key_bit(start + bit));
+        (0..input.len() * 8)
+            .filter(|bit| input[bit / 8] >> (7 - bit % 8) & 1 == 1)
+            .fold(0, |hash, bit| hash ^ window(bit))
+    }
+
+    #[test]
+    fn af_packet_slots_hold_the_frame_and_fill_their_block() {
+        for mtu in [68, 1500, 3498, 9000] {
+            let (slot, block) = af_packet_sizes(mtu);
+            assert!(
+                slot >= frame_max(mtu) + 80,
+                "the kernel's header takes up to 80 bytes"
+            );
+            assert_eq!(block % page_size(), 0);
+            assert_eq!(block % slot, 0);
+            assert_eq!(slot % 16, 0, "the kernel's alignment");
+        }
+    }
 }
