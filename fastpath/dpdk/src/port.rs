@@ -142,6 +142,13 @@ impl Port {
                         xdp::why_refused(interface, u32::from(queue)).unwrap_or(error)
                     })?);
                 }
+                if Link::of(interface)?.xdp_generic {
+                    tracing::warn!(
+                        port = config.name,
+                        "the driver of {interface} has no XDP of its own: the kernel's general way \
+                         is slower"
+                    );
+                }
             }
             PortSpec::AfPacket { interface } => {
                 netdev::prepare(interface, config.mtu, netdev::Use::AfPacket)?;
