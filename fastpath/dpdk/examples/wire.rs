@@ -30,7 +30,7 @@ fn main() -> anyhow::Result<()> {
         worker_cpus: vec![0],
         pci: Vec::new(),
     })?;
-    let pool = Mempool::new(&eal, 16_384, 1500)?;
+    let pool = Mempool::new(&eal, Mempool::count_for(2), 1500)?;
     let (left, left_queue) = open(&eal, "left", left, pool)?;
     let (right, right_queue) = open(&eal, "right", right, pool)?;
     tracing::info!(memory = %eal.memory(), "forwarding");

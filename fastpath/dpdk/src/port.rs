@@ -9,7 +9,7 @@ use crate::burst::{RxQueue, TxQueue};
 use crate::eal::Eal;
 use crate::error::{DpdkError, Error};
 use crate::log;
-use crate::mempool::{FRAME_OVERHEAD, Mempool};
+use crate::mempool::{Mempool, frame_max};
 use crate::netdev;
 use crate::xdp;
 
@@ -25,7 +25,9 @@ pub enum PortSpec {
         /// Copy even where the NIC's driver offers zero copy.
         force_copy: bool,
     },
-    /// A kernel interface through AF_PACKET.
+    /// A kernel interface through AF_PACKET: for interfaces AF_XDP cannot take, or frames too long
+    /// for it. Not quite transparent, since DPDK's driver has the kernel reassemble IPv4 fragments
+    /// (beyond the MTU they count as oversize) and gives every VLAN tag the type 0x8100.
     AfPacket {
         /// Its name.
         interface: String,
@@ -140,6 +142,11 @@ impl Port {
             }
             PortSpec::AfPacket { interface } => {
                 netdev::prepare(interface, config.mtu, netdev::Use::AfPacket)?;
+                tracing::warn!(
+                    port = config.name,
+                    "af_packet reassembles IPv4 fragments and turns 802.1ad tags into 802.1Q tags; \
+                     af_xdp does neither"
+                );
                 queues = port.add(config, &config.spec.devargs(config, 0, pools.len()), pools)?;
             }
             PortSpec::Pci { .. } | PortSpec::Devargs { .. } => {
@@ -277,6 +284,7 @@ struct Device<'a> {
 
 impl<'a> Device<'a> {
     fn probe(config: &'a PortConfig, devargs: &str) -> Result<Self, Error> {
+        const NO_DRIVER: i32 = -libc::EFAULT;
         let bad = |_| Error::Config {
             what: format!("{}: device arguments hold a NUL byte", config.name),
         };
@@ -289,15 +297,22 @@ impl<'a> Device<'a> {
         log::forget();
         // SAFETY: DPDK is initialised and copies the string.
         let code = unsafe { dpdk_sys::rte_dev_probe(devargs.as_ptr()) };
-        match find(&name) {
-            Some(id) if code == 0 => Self::claim(id, config),
+        match (find(&name), code) {
+            (Some(id), 0) => Self::claim(id, config),
+            (None, NO_DRIVER) => Err(Error::Config {
+                what: format!(
+                    "{}: DPDK has no driver for \"{}\"; a device's name is that of its driver and a \
+                     number, as in net_pcap0",
+                    config.name,
+                    name.to_string_lossy()
+                ),
+            }),
             _ => Err(Error::Port {
                 port: config.name.clone(),
                 doing: "opening the device",
-                cause: if code == 0 {
-                    DpdkError(libc::ENODEV)
-                } else {
-                    DpdkError::from_return(code)
+                cause: match code {
+                    0 => DpdkError(libc::ENODEV),
+                    code => DpdkError::from_return(code),
                 },
                 said: log::recent(),
             }),
@@ -498,11 +513,6 @@ fn find(name: &CStr) -> Option<u16> {
     // SAFETY: the name is NUL-terminated and the place for the number valid.
     let code = unsafe { dpdk_sys::rte_eth_dev_get_port_by_name(name.as_ptr(), &raw mut id) };
     (code == 0).then_some(id)
-}
-
-/// The longest frame of an MTU in bytes, header and two VLAN tags included.
-fn frame_max(mtu: u16) -> u32 {
-    u32::from(mtu) + u32::from(FRAME_OVERHEAD)
 }
 
 fn default_ring(wanted: u16) -> u16 {

@@ -59,7 +59,7 @@ fn af_packet(interface: &str) -> PortSpec {
 fn check(eal: &Eal, lab: &Lab, left: PortSpec, right: PortSpec, mtu: u16) {
     let pool = Mempool::new(eal, 12_000, mtu).unwrap();
     let what = format!("{left:?} to {right:?}, MTU {mtu}");
-    let (mut ports, mut queues) = lab.within("x", || open(eal, [left, right], pool, mtu));
+    let (ports, mut queues) = lab.within("x", || open(eal, [left, right], pool, mtu));
     let link = lab.within("x", || Link::of(&lab.left)).unwrap();
     assert!(
         link.promiscuous && link.up && link.carrier,
@@ -90,11 +90,22 @@ fn check(eal: &Eal, lab: &Lab, left: PortSpec, right: PortSpec, mtu: u16) {
             "{what}: more came than was sent"
         );
     }
-    for port in &mut ports {
-        let stats = port.stats();
-        assert_eq!(stats.rx_frames, frames.len() as u64, "{what}: {stats:?}");
-        assert_eq!(stats.tx_frames, frames.len() as u64, "{what}: {stats:?}");
+    let mut odd = common::odd_frames();
+    if ports
+        .iter()
+        .all(|port| matches!(port.spec(), PortSpec::AfXdp { .. }))
+    {
+        odd.extend(common::frames_beyond_af_packet());
     }
+    for (kind, frame) in &odd {
+        a.send(frame);
+        forward(&mut queues, 1);
+        assert_eq!(b.receive(PATIENCE).as_ref(), Some(frame), "{what}: {kind}");
+    }
+    let [left, right] = [ports[0].stats(), ports[1].stats()];
+    let (there, back) = ((frames.len() + odd.len()) as u64, frames.len() as u64);
+    assert_eq!((left.rx_frames, right.tx_frames), (there, there), "{what}");
+    assert_eq!((right.rx_frames, left.tx_frames), (back, back), "{what}");
 }
 
 fn open(eal: &Eal, specs: [PortSpec; 2], pool: Mempool, mtu: u16) -> (Vec<Port>, Vec<Queue>) {

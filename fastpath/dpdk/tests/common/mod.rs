@@ -4,7 +4,7 @@
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, Write};
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, ChildStdout, Command, Stdio};
 use std::time::{Duration, Instant};
 
 /// Whether the tests of this program can run. Says so where the test harness does not swallow it.
@@ -15,9 +15,13 @@ pub fn can_run(test: &str) -> bool {
     if root && tools {
         return true;
     }
-    let why = if root { "iproute2" } else { "root" };
-    let _ = writeln!(io::stderr(), "SKIPPED {test}: needs {why}");
+    skipped(test, if root { "iproute2" } else { "root" });
     false
+}
+
+/// Says that a test, or a part of one, could not run.
+pub fn skipped(test: &str, needs: &str) {
+    let _ = writeln!(io::stderr(), "SKIPPED {test}: needs {needs}");
 }
 
 /// Two hosts and the box between them, each a network namespace; gone when dropped.
@@ -28,6 +32,7 @@ pub fn can_run(test: &str) -> bool {
 pub struct Lab {
     prefix: String,
     mtu: u16,
+    queues: u16,
     /// The box's interfaces: `prefix` + `l` and `r`.
     pub left: String,
     pub right: String,
@@ -36,9 +41,15 @@ pub struct Lab {
 impl Lab {
     /// Namespaces named `prefix` + `a`, `x`, `b`; what an earlier run left under these names goes.
     pub fn new(prefix: &str, mtu: u16) -> Self {
+        Self::with_queues(prefix, mtu, 1)
+    }
+
+    /// As [`new`](Self::new), with so many queues on each interface.
+    pub fn with_queues(prefix: &str, mtu: u16, queues: u16) -> Self {
         let lab = Self {
             prefix: prefix.into(),
             mtu,
+            queues,
             left: format!("{prefix}l"),
             right: format!("{prefix}r"),
         };
@@ -102,8 +113,10 @@ impl Lab {
 
     fn connect(&self, host: &str, port: &str) {
         let (inside, outside, mtu) = (self.name("x"), self.name(host), self.mtu);
+        let queues = format!("mtu {mtu} numrxqueues {0} numtxqueues {0}", self.queues);
         run(&format!(
-            "ip link add {port} netns {inside} mtu {mtu} type veth peer name eth0 netns {outside} mtu {mtu}"
+            "ip link add {port} netns {inside} {queues} type veth \
+             peer name eth0 netns {outside} {queues}"
         ));
         for (part, interface) in [("x", port), (host, "eth0")] {
             self.run(
@@ -134,7 +147,11 @@ impl Drop for Lab {
 }
 
 /// The example program `wire` as a process of its own, killed when dropped.
-pub struct Wire(Child);
+pub struct Wire {
+    process: Child,
+    /// Held so that it can write to the end.
+    output: BufReader<ChildStdout>,
+}
 
 impl Wire {
     /// Starts it in the box, forwarding between both interfaces through AF_XDP, and returns when it
@@ -143,7 +160,7 @@ impl Wire {
         let mut path = std::env::current_exe().unwrap();
         path.pop();
         let path = path.with_file_name("examples").join("wire");
-        let mut command = Command::new(path);
+        let mut command = Command::new(&path);
         command
             .args([
                 format!("af_xdp:{}", lab.left),
@@ -151,40 +168,46 @@ impl Wire {
             ])
             .stdin(Stdio::piped())
             .stdout(Stdio::piped());
-        let mut wire = Self(lab.within("x", || command.spawn()).unwrap());
+        let spawned = lab.within("x", || command.spawn());
+        let mut process = spawned.unwrap_or_else(|error| {
+            panic!(
+                "{}: {error}; `cargo build --example wire` makes it",
+                path.display()
+            )
+        });
+        let output = BufReader::new(process.stdout.take().unwrap());
+        let mut wire = Self { process, output };
         let mut said = String::new();
-        for line in BufReader::new(wire.0.stdout.take().unwrap()).lines() {
-            let line = line.unwrap();
-            if line.contains("forwarding") {
+        while wire.output.read_line(&mut said).unwrap() > 0 {
+            if said.contains("forwarding") {
                 return wire;
             }
-            said.push_str(&line);
         }
         panic!("wire ended: {said}");
     }
 
     /// Ends it as `kill -9` does.
     pub fn kill(mut self) {
-        self.0.kill().unwrap();
-        self.0.wait().unwrap();
+        self.process.kill().unwrap();
+        self.process.wait().unwrap();
     }
 
     /// Halts it as a hang would.
     pub fn halt(&self) {
-        run(&format!("kill -STOP {}", self.0.id()));
+        run(&format!("kill -STOP {}", self.process.id()));
     }
 
     /// Lets it end by itself.
     pub fn stop(mut self) {
-        drop(self.0.stdin.take());
-        assert!(self.0.wait().unwrap().success());
+        drop(self.process.stdin.take());
+        assert!(self.process.wait().unwrap().success());
     }
 }
 
 impl Drop for Wire {
     fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
+        let _ = self.process.kill();
+        let _ = self.process.wait();
     }
 }
 
@@ -317,6 +340,72 @@ pub fn frames(mtu: u16) -> Vec<Vec<u8>> {
         frame[end..].copy_from_slice(&(number as u32).to_be_bytes());
     }
     frames
+}
+
+/// Frames a kernel may treat in its own way, each with what it is.
+pub fn odd_frames() -> Vec<(&'static str, Vec<u8>)> {
+    let link_local = |last: u8, rest: &[u8]| {
+        let mut frame = vec![0x01, 0x80, 0xc2, 0x00, 0x00, last, 0x02, 0, 0, 0, 0, 1];
+        frame.extend(rest);
+        frame.resize(60, 0);
+        frame
+    };
+    let mut trailed = fragment(0, 100);
+    trailed.extend([0xee; 9]);
+    vec![
+        ("a runt", frame(&[], 1)),
+        (
+            "spanning tree in LLC",
+            link_local(0x00, &[0, 38, 0x42, 0x42, 3]),
+        ),
+        ("PAUSE", link_local(0x01, &[0x88, 0x08, 0, 1, 0, 9])),
+        ("LACP", link_local(0x02, &[0x88, 0x09, 1, 1])),
+        ("EAPOL", link_local(0x03, &[0x88, 0x8e, 1, 1, 0, 0])),
+        ("LLDP", link_local(0x0e, &[0x88, 0xcc, 2, 7, 4])),
+        ("a priority tag", frame(&[[0x81, 0x00, 0xa0, 0x00]], 50)),
+        ("a packet with a trailer", trailed),
+    ]
+}
+
+/// Frames that AF_PACKET does not carry as they are: the driver asks the kernel to reassemble IPv4
+/// fragments, and writes every VLAN tag with the type 0x8100.
+pub fn frames_beyond_af_packet() -> Vec<(&'static str, Vec<u8>)> {
+    vec![
+        ("a first fragment", fragment(0x2000, 1000)),
+        ("a last fragment", fragment(1000 / 8, 500)),
+        (
+            "a provider tag",
+            frame(&[[0x88, 0xa8, 0, 7], [0x81, 0x00, 0, 0x2a]], 60),
+        ),
+    ]
+}
+
+/// A small UDP packet of the flow with this number.
+pub fn flow(number: u8) -> Vec<u8> {
+    let mut frame = fragment(0, 40);
+    frame[34..38].copy_from_slice(&[0x10, number, 0x20, number]);
+    frame
+}
+
+/// An IPv4 packet with this flags-and-offset word.
+fn fragment(flags_and_offset: u16, payload: u16) -> Vec<u8> {
+    let mut frame = vec![
+        0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x02, 0, 0, 0, 0, 1, 0x08, 0x00,
+    ];
+    let mut header = vec![0x45, 0];
+    header.extend((20 + payload).to_be_bytes());
+    header.extend([0x12, 0x34]);
+    header.extend(flags_and_offset.to_be_bytes());
+    header.extend([64, 17, 0, 0, 10, 9, 0, 1, 10, 9, 0, 2]);
+    let sum: u32 = header
+        .chunks(2)
+        .map(|pair| u32::from(pair[0]) << 8 | u32::from(pair[1]))
+        .sum();
+    let sum = !((sum & 0xffff) + (sum >> 16)) as u16;
+    header[10..12].copy_from_slice(&sum.to_be_bytes());
+    frame.extend(header);
+    frame.extend((0..payload).map(|n| n as u8));
+    frame
 }
 
 /// A frame with these VLAN tags and an experimental EtherType.
