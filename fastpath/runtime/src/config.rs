@@ -114,12 +114,12 @@ pub enum Poll {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Memory {
-    /// DPDK's memory in MiB, for packet buffers.
-    pub mib: u32,
+    /// DPDK's memory in MiB. Default: what the packet buffers take, and 64.
+    pub mib: Option<u32>,
     /// Whether to use huge pages.
     pub huge_pages: HugePages,
-    /// Packet buffers of each worker.
-    pub buffers: u32,
+    /// Packet buffers of each worker. Default: enough to fill every ring of both ports.
+    pub buffers: Option<u32>,
 }
 
 /// Whether to use huge pages.
@@ -297,9 +297,9 @@ impl Default for Workers {
 impl Default for Memory {
     fn default() -> Self {
         Self {
-            mib: 256,
+            mib: None,
             huge_pages: HugePages::Auto,
-            buffers: 16_384,
+            buffers: None,
         }
     }
 }

@@ -159,7 +159,6 @@ pub fn write_config(dir: &Path, options: &GatewayOptions<'_>) {
         "[ports.ward]\ndriver = \"af_xdp\"\ninterface = \"ward\"\nmtu = {mtu}\n\
          [ports.core]\ndriver = \"af_xdp\"\ninterface = \"core\"\nmtu = {mtu}\n\
          [workers]\ncount = {workers}\n\
-         [memory]\nmib = 128\nbuffers = 8192\n\
          [control]\nsocket = {:?}\n\
          [state]\ndir = {:?}\nheartbeat = {:?}\n\
          {initial}{}",
