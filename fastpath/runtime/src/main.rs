@@ -27,6 +27,7 @@ use clap::Parser;
 
 use crate::clock::Clock;
 use crate::config::Config;
+use crate::policy::BadInitial;
 
 /// Exit code for a wrong command line, configuration or initial policy.
 const WRONG_USAGE: u8 = 2;
@@ -57,13 +58,8 @@ fn main() -> ExitCode {
         Ok(config) => config,
         Err(error) => return fail(&error, WRONG_USAGE),
     };
-    if let Some(path) = &config.policy.initial
-        && let Err(error) = policy::from_file(path)
-    {
-        return fail(&format!("{error:#}"), WRONG_USAGE);
-    }
     if arguments.check {
-        return ExitCode::SUCCESS;
+        return check(&config);
     }
     tracing_subscriber::fmt()
         .with_max_level(config.log.level.filter())
@@ -72,7 +68,16 @@ fn main() -> ExitCode {
         .init();
     match run::run(&config, clock, arguments.detach) {
         Ok(()) => ExitCode::SUCCESS,
+        Err(error) if error.is::<BadInitial>() => fail(&error, WRONG_USAGE),
         Err(error) => fail(&format!("{error:#}"), 1),
+    }
+}
+
+/// What can be known of a configuration without touching a port.
+fn check(config: &Config) -> ExitCode {
+    match config.policy.initial.as_deref().map(policy::from_file) {
+        Some(Err(error)) => fail(&error, WRONG_USAGE),
+        _ => ExitCode::SUCCESS,
     }
 }
 

@@ -1,10 +1,11 @@
 //! The policy in force: checked, put in force, confirmed or rolled back, saved, and compiled
 //! again when a limited permission begins or ends.
 
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use wardline_control::view::Severity;
 use wardline_control::{
     Applied, ApplyOptions, Diagnostic, EventKind, PolicyFormat, PolicyInForce, PolicyText, Refused,
@@ -378,7 +379,7 @@ impl PolicyKeeper {
 ///
 /// # Errors
 /// There are documents, but none of them can be used.
-pub fn at_start(state: &StateDir, initial: Option<&std::path::Path>) -> Result<Compiled> {
+pub fn at_start(state: &StateDir, initial: Option<&Path>) -> Result<Compiled> {
     let mut unusable = Vec::new();
     for (path, saved) in state.load() {
         let compiled = saved
@@ -399,18 +400,21 @@ pub fn at_start(state: &StateDir, initial: Option<&std::path::Path>) -> Result<C
         unusable.join("\n")
     );
     match initial {
-        Some(path) => from_file(path),
+        Some(path) => Ok(from_file(path)?),
         None => Ok(Compiled::none()),
     }
 }
 
-/// Reads and compiles a document from a file.
+/// Reads and compiles the document the configuration names.
 ///
 /// # Errors
 /// It cannot be read or used.
-pub fn from_file(path: &std::path::Path) -> Result<Compiled> {
-    let text = std::fs::read_to_string(path)
-        .with_context(|| format!("cannot read policy.initial {}", path.display()))?;
+pub fn from_file(path: &Path) -> Result<Compiled, BadInitial> {
+    let bad = |problem: String| BadInitial {
+        path: path.to_owned(),
+        problem,
+    };
+    let text = std::fs::read_to_string(path).map_err(|e| bad(format!("cannot be read: {e}")))?;
     let format = match path.extension().and_then(|e| e.to_str()) {
         Some("json") => PolicyFormat::Json,
         _ => PolicyFormat::Toml,
@@ -420,21 +424,29 @@ pub fn from_file(path: &std::path::Path) -> Result<Compiled> {
         format,
         text,
     };
-    check_bounds(&text)?;
-    match compile(text, "initial") {
-        Ok((compiled, warnings)) => {
-            for warning in warnings {
-                tracing::warn!(line = warning.line, "{}", warning.message);
-            }
-            Ok(compiled)
-        }
-        Err(diagnostics) => anyhow::bail!(
-            "policy.initial {} has errors:\n{}",
-            path.display(),
-            sentences(&diagnostics)
-        ),
+    check_bounds(&text).map_err(|refused| bad(refused.message))?;
+    let (compiled, warnings) = compile(text, "initial")
+        .map_err(|diagnostics| bad(format!("has errors:\n{}", sentences(&diagnostics))))?;
+    for warning in warnings {
+        tracing::warn!(line = warning.line, "{}", warning.message);
+    }
+    Ok(compiled)
+}
+
+/// The initial policy cannot be used: a mistake in the configuration.
+#[derive(Debug)]
+pub struct BadInitial {
+    path: PathBuf,
+    problem: String,
+}
+
+impl std::fmt::Display for BadInitial {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "policy.initial {} {}", self.path.display(), self.problem)
     }
 }
+
+impl std::error::Error for BadInitial {}
 
 fn sentences(diagnostics: &[Diagnostic]) -> String {
     let lines = diagnostics.iter().map(|d| match &d.fix {
