@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use tracing::level_filters::LevelFilter;
 use wardline_engine::Limits;
 
 pub use check::ConfigError;
@@ -273,12 +274,12 @@ impl Poll {
 
 impl LogLevel {
     /// The same in the words of `tracing`.
-    pub const fn filter(self) -> tracing::Level {
+    pub const fn filter(self) -> LevelFilter {
         match self {
-            Self::Error => tracing::Level::ERROR,
-            Self::Warn => tracing::Level::WARN,
-            Self::Info => tracing::Level::INFO,
-            Self::Debug => tracing::Level::DEBUG,
+            Self::Error => LevelFilter::ERROR,
+            Self::Warn => LevelFilter::WARN,
+            Self::Info => LevelFilter::INFO,
+            Self::Debug => LevelFilter::DEBUG,
         }
     }
 }
