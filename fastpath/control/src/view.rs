@@ -228,9 +228,9 @@ pub struct PolicyStatus {
     pub id: String,
     /// Name it was given, usually a file name.
     pub name: String,
-    /// When it was applied here.
+    /// When the document was applied, be it before a restart.
     pub applied_us: u64,
-    /// Number of policy swaps since the process started.
+    /// Its number: 1 for the policy the process started with, one more with each swap.
     pub generation: u32,
     /// When a limited permission begins or ends next, in seconds since the epoch.
     pub next_boundary_s: Option<u64>,

@@ -32,6 +32,8 @@ pub struct Compiled {
     pub snapshot: Arc<PolicySnapshot>,
     /// Where it came from, in the words of [`view::PolicyStatus::origin`].
     pub origin: &'static str,
+    /// When the document was applied, in microseconds since the Unix epoch.
+    pub applied_us: u64,
 }
 
 impl Compiled {
@@ -41,6 +43,7 @@ impl Compiled {
             text: None,
             snapshot: Arc::new(PolicySnapshot::observe_all()),
             origin: "none",
+            applied_us: clock::wall_us(),
         }
     }
 }
@@ -65,6 +68,7 @@ pub fn compile(
         text: Some(text),
         snapshot: Arc::new(snapshot),
         origin,
+        applied_us: clock::wall_us(),
     };
     Ok((compiled, views(warnings)))
 }
@@ -98,7 +102,6 @@ pub struct PolicyKeeper {
 #[derive(Debug, Clone)]
 struct InForce {
     compiled: Compiled,
-    applied_us: u64,
     generation: u32,
     pending: Option<Pending>,
 }
@@ -112,13 +115,14 @@ struct Pending {
 }
 
 impl PolicyKeeper {
-    /// For workers that were started with `compiled`.
+    /// For workers that were started with `compiled` as policy number `generation`.
     pub fn new(
         fleet: Fleet,
         events: Arc<EventLog>,
         translator: Arc<Translator>,
         state: StateDir,
         compiled: Compiled,
+        generation: u32,
     ) -> Self {
         Self {
             fleet,
@@ -127,8 +131,7 @@ impl PolicyKeeper {
             state,
             now: Mutex::new(InForce {
                 compiled,
-                applied_us: clock::wall_us(),
-                generation: 0,
+                generation,
                 pending: None,
             }),
             changing: tokio::sync::Mutex::new(()),
@@ -145,7 +148,7 @@ impl PolicyKeeper {
                 .text
                 .as_ref()
                 .map_or_else(String::new, |t| t.name.clone()),
-            applied_us: now.applied_us,
+            applied_us: now.compiled.applied_us,
             generation: now.generation,
             next_boundary_s: now.compiled.snapshot.valid_until_s(),
             rollback_at_s: now.pending.as_ref().map(|p| p.rollback_at_s),
@@ -163,7 +166,7 @@ impl PolicyKeeper {
                 format: PolicyFormat::Toml,
                 text: String::new(),
             }),
-            applied_us: now.applied_us,
+            applied_us: now.compiled.applied_us,
         }
     }
 
@@ -305,7 +308,6 @@ impl PolicyKeeper {
             let mut now = self.now();
             let next = InForce {
                 compiled,
-                applied_us: clock::wall_us(),
                 generation,
                 pending,
             };
@@ -332,7 +334,10 @@ impl PolicyKeeper {
                 return Ok(());
             };
             let id = now.compiled.snapshot.id().to_owned();
-            (Saved::new(id, now.applied_us, text), self.state.clone())
+            (
+                Saved::new(id, now.compiled.applied_us, text),
+                self.state.clone(),
+            )
         };
         let result = tokio::task::spawn_blocking(move || state.save(&saved)).await;
         let problem = match result {
@@ -382,11 +387,15 @@ impl PolicyKeeper {
 pub fn at_start(state: &StateDir, initial: Option<&Path>) -> Result<Compiled> {
     let mut unusable = Vec::new();
     for (path, saved) in state.load() {
-        let compiled = saved
-            .map_err(|e| e.to_string())
-            .and_then(|saved| compile(saved.policy, "state").map_err(|d| sentences(&d)));
+        let compiled = saved.map_err(|e| e.to_string()).and_then(|saved| {
+            let (compiled, _) = compile(saved.policy, "state").map_err(|d| sentences(&d))?;
+            Ok(Compiled {
+                applied_us: saved.applied_us,
+                ..compiled
+            })
+        });
         match compiled {
-            Ok((compiled, _)) => return Ok(compiled),
+            Ok(compiled) => return Ok(compiled),
             Err(problem) => {
                 tracing::error!(path = %path.display(), problem, "a saved policy cannot be used");
                 unusable.push(format!("{}: {problem}", path.display()));
@@ -456,12 +465,17 @@ fn sentences(diagnostics: &[Diagnostic]) -> String {
     lines.collect::<Vec<_>>().join("\n")
 }
 
+/// The same document compiled for this moment.
 async fn recompile(compiled: Compiled) -> Result<Compiled, Refused> {
     let Some(text) = compiled.text else {
         return Ok(compiled);
     };
+    let applied_us = compiled.applied_us;
     match compile_aside(text, compiled.origin).await? {
-        Ok((compiled, _)) => Ok(compiled),
+        Ok((again, _)) => Ok(Compiled {
+            applied_us,
+            ..again
+        }),
         Err(diagnostics) => Err(refused_policy(diagnostics)),
     }
 }

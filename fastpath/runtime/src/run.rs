@@ -64,6 +64,7 @@ pub fn run(config: &Config, clock: Clock, detach: bool) -> Result<()> {
         .collect();
     let fleet = Fleet::new(mailboxes);
     let engines = engines(config, clock, &compiled, cores.len());
+    let generation = engines.first().map_or(0, Engine::generation);
     let hearts = heartbeat::create(&config.state.heartbeat, cores.len())?;
 
     let (ports, queues) = ports::open(&eal, config, &pools)?;
@@ -103,6 +104,7 @@ pub fn run(config: &Config, clock: Clock, detach: bool) -> Result<()> {
         Arc::clone(&translator),
         state,
         compiled,
+        generation,
     ));
     let (stop, stopped) = mpsc::channel(1);
     let gateway = Gateway {
