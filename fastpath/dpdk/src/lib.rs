@@ -19,7 +19,7 @@ mod port;
 mod spec;
 pub mod xdp;
 
-pub use burst::{BURST, Burst, Frames, RxQueue, RxStats, Sent, TxQueue, TxStats};
+pub use burst::{BURST, Burst, Frame, Frames, RxQueue, RxStats, Sent, TxQueue, TxStats};
 pub use eal::{Eal, EalConfig, HugePages, Memory, Worker};
 pub use error::{DpdkError, Error};
 pub use mempool::{FRAME_OVERHEAD, Mempool};
