@@ -178,7 +178,7 @@ fn check_kernel() -> Result<()> {
     if !works(
         "unshare",
         &[
-            "--net", "ip", "link", "add", "a", "type", "veth", "peer", "name", "b",
+            "--net", "ip", "link", "add", "wl0", "type", "veth", "peer", "name", "wl1",
         ],
     ) {
         bail!(
