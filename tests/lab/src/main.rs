@@ -1,2 +1,189 @@
-//! To come.
-fn main() {}
+//! The ward from the command line.
+
+use std::fs;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use anyhow::{Context, Result};
+use clap::{Args, Parser, Subcommand};
+use wardline_lab::exchange::{self, Exchange};
+use wardline_lab::layout::{HOSTS, Side};
+use wardline_lab::{Options, Outcome, Ward};
+
+#[derive(Debug, Parser)]
+#[command(
+    name = "wardline-lab",
+    about = "A simulated clinical ward around the gateway",
+    version
+)]
+struct Cli {
+    #[command(subcommand)]
+    command: Task,
+}
+
+#[derive(Debug, Subcommand)]
+enum Task {
+    /// Bring the ward up (removes what an earlier run of the same name left).
+    Up(UpArgs),
+    /// Take the ward down and remove everything it made.
+    Down(NameArg),
+    /// Show hosts and programs.
+    Status(NameArg),
+    /// Perform the clinical exchanges; the exit code is 1 if one of them failed.
+    Exchanges(ExchangeArgs),
+}
+
+#[derive(Debug, Args)]
+struct NameArg {
+    /// Prefix of everything the ward makes: 1 to 8 lower-case letters or digits.
+    #[arg(long, default_value = "wl")]
+    name: String,
+}
+
+#[derive(Debug, Args)]
+struct UpArgs {
+    #[command(flatten)]
+    ward: NameArg,
+    /// The gateway's program `wardline-fastpath`, or `none` for a kernel bridge in its place.
+    #[arg(long, default_value = "none")]
+    gateway: String,
+    /// Policy for the gateway instead of the ward's own.
+    #[arg(long)]
+    policy: Option<PathBuf>,
+    /// Light extra devices for scale.
+    #[arg(long, default_value_t = 0)]
+    extra_devices: u16,
+}
+
+#[derive(Debug, Args)]
+struct ExchangeArgs {
+    #[command(flatten)]
+    ward: NameArg,
+    /// Perform only this exchange; may be given several times.
+    #[arg(long)]
+    only: Vec<String>,
+    /// Write the outcomes as JSON to this file.
+    #[arg(long)]
+    json: Option<PathBuf>,
+}
+
+fn main() -> ExitCode {
+    let done = match Cli::parse().command {
+        Task::Up(arguments) => up(arguments),
+        Task::Down(arguments) => Ward::remove(&arguments.name).map(|()| true),
+        Task::Status(arguments) => status(&arguments.name),
+        Task::Exchanges(arguments) => exchanges(&arguments),
+    };
+    match done {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
+        Err(error) => {
+            eprintln!("wardline-lab: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn up(arguments: UpArgs) -> Result<bool> {
+    let start = std::time::Instant::now();
+    let options = Options {
+        name: arguments.ward.name,
+        gateway: (arguments.gateway != "none").then(|| PathBuf::from(arguments.gateway)),
+        policy: arguments.policy,
+        extra_devices: arguments.extra_devices,
+    };
+    let ward = Ward::up(&options)?;
+    println!(
+        "ward `{}` is up after {:.1} s: {} hosts, {} programs, files in {}",
+        ward.name(),
+        start.elapsed().as_secs_f32(),
+        HOSTS.len(),
+        ward.programs().len(),
+        ward.dir().display()
+    );
+    Ok(true)
+}
+
+fn status(name: &str) -> Result<bool> {
+    let ward = Ward::open(name)?;
+    let programs = ward.programs();
+    println!(
+        "{:<10} {:<5} {:<16} {:<18} PROGRAMS",
+        "HOST", "SIDE", "ADDRESS", "HARDWARE ADDRESS"
+    );
+    for host in HOSTS {
+        let side = if host.side == Side::Ward {
+            "ward"
+        } else {
+            "core"
+        };
+        let running: Vec<String> = programs
+            .iter()
+            .filter(|(program, _)| program.host == host.name)
+            .map(|(program, alive)| {
+                if *alive {
+                    program.service.clone()
+                } else {
+                    format!("{} (ended)", program.service)
+                }
+            })
+            .collect();
+        let (ip, mac) = (host.ip.to_string(), host.mac);
+        println!(
+            "{:<10} {side:<5} {ip:<16} {mac:<18} {}",
+            host.name,
+            running.join(", ")
+        );
+    }
+    Ok(programs.iter().all(|(_, alive)| *alive))
+}
+
+fn exchanges(arguments: &ExchangeArgs) -> Result<bool> {
+    let ward = Ward::open(&arguments.ward.name)?;
+    let chosen = choose(&arguments.only)?;
+    let start = std::time::Instant::now();
+    let outcomes = exchange::perform(&ward, &chosen);
+    for outcome in &outcomes {
+        let mark = if outcome.success { "ok    " } else { "FAILED" };
+        let Outcome {
+            name,
+            device,
+            duration_ms,
+            detail,
+            ..
+        } = outcome;
+        println!("{mark} {name:<22} {device:<9} {duration_ms:>6} ms  {detail}");
+    }
+    let succeeded = outcomes.iter().filter(|outcome| outcome.success).count();
+    println!(
+        "{succeeded} of {} in {:.1} s",
+        outcomes.len(),
+        start.elapsed().as_secs_f32()
+    );
+    if let Some(file) = &arguments.json {
+        let text = serde_json::to_string_pretty(&outcomes).context("cannot encode the outcomes")?;
+        fs::write(file, text).with_context(|| format!("cannot write {}", file.display()))?;
+    }
+    Ok(succeeded == outcomes.len())
+}
+
+fn choose(names: &[String]) -> Result<Vec<Exchange>> {
+    if names.is_empty() {
+        return Ok(exchange::all());
+    }
+    names
+        .iter()
+        .map(|name| {
+            exchange::named(name).with_context(|| {
+                let known: Vec<_> = exchange::all()
+                    .iter()
+                    .map(|exchange| exchange.name)
+                    .collect();
+                format!(
+                    "no exchange is named `{name}`; there are {}",
+                    known.join(", ")
+                )
+            })
+        })
+        .collect()
+}
