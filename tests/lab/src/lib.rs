@@ -4,6 +4,7 @@
 //! [`Ward::up`] lays cables, starts the hospital's servers and the devices; [`exchange::perform`]
 //! runs the clinical exchanges; [`Ward::down`] leaves nothing behind.
 
+pub mod attacks;
 pub mod certs;
 pub mod exchange;
 mod exchanges;

@@ -6,6 +6,7 @@ use std::process::ExitCode;
 
 use anyhow::{Context, Result};
 use clap::{Args, Parser, Subcommand};
+use wardline_lab::attacks;
 use wardline_lab::exchange::{self, Exchange};
 use wardline_lab::layout::{HOSTS, Side};
 use wardline_lab::{Options, Outcome, Ward};
@@ -31,6 +32,8 @@ enum Task {
     Status(NameArg),
     /// Perform the clinical exchanges; the exit code is 1 if one of them failed.
     Exchanges(ExchangeArgs),
+    /// Attack the ward; the exit code is 1 if an attack got through.
+    Attacks(AttackArgs),
 }
 
 #[derive(Debug, Args)]
@@ -67,12 +70,28 @@ struct ExchangeArgs {
     json: Option<PathBuf>,
 }
 
+#[derive(Debug, Args)]
+struct AttackArgs {
+    #[command(flatten)]
+    ward: NameArg,
+    /// Perform only this attack; may be given several times.
+    #[arg(long)]
+    only: Vec<String>,
+    /// With the kernel bridge in the gateway's place: every attack must get through.
+    #[arg(long)]
+    control: bool,
+    /// Write the outcomes as JSON to this file.
+    #[arg(long)]
+    json: Option<PathBuf>,
+}
+
 fn main() -> ExitCode {
     let done = match Cli::parse().command {
         Task::Up(arguments) => up(arguments),
         Task::Down(arguments) => Ward::remove(&arguments.name).map(|()| true),
         Task::Status(arguments) => status(&arguments.name),
         Task::Exchanges(arguments) => exchanges(&arguments),
+        Task::Attacks(arguments) => attacks(&arguments),
     };
     match done {
         Ok(true) => ExitCode::SUCCESS,
@@ -165,6 +184,36 @@ fn exchanges(arguments: &ExchangeArgs) -> Result<bool> {
         fs::write(file, text).with_context(|| format!("cannot write {}", file.display()))?;
     }
     Ok(succeeded == outcomes.len())
+}
+
+fn attacks(arguments: &AttackArgs) -> Result<bool> {
+    let ward = Ward::open(&arguments.ward.name)?;
+    let chosen = attacks::choose(&arguments.only)?;
+    let outcomes = attacks::perform(&ward, &chosen)?;
+    let expected = |outcome: &attacks::Outcome| {
+        if arguments.control {
+            outcome.reached > 0
+        } else {
+            outcome.stopped()
+        }
+    };
+    for outcome in &outcomes {
+        println!(
+            "{} {outcome}",
+            if expected(outcome) {
+                "ok    "
+            } else {
+                "FAILED"
+            }
+        );
+    }
+    let good = outcomes.iter().filter(|outcome| expected(outcome)).count();
+    println!("{good} of {} as they should be", outcomes.len());
+    if let Some(file) = &arguments.json {
+        let text = serde_json::to_string_pretty(&outcomes).context("cannot encode the outcomes")?;
+        fs::write(file, text).with_context(|| format!("cannot write {}", file.display()))?;
+    }
+    Ok(good == outcomes.len())
 }
 
 fn choose(names: &[String]) -> Result<Vec<Exchange>> {
