@@ -1,2 +1,3 @@
-//! To come.
+//! scratch
+mod config;
 fn main() {}

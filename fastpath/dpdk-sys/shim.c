@@ -1,0 +1,61 @@
+#include <rte_errno.h>
+#include <rte_ethdev.h>
+#include <rte_lcore.h>
+#include <rte_mbuf.h>
+#include <rte_mempool.h>
+
+#include "shim.h"
+
+uint16_t
+shim_eth_rx_burst(uint16_t port, uint16_t queue, struct rte_mbuf **mbufs, uint16_t count)
+{
+	return rte_eth_rx_burst(port, queue, mbufs, count);
+}
+
+uint16_t
+shim_eth_tx_burst(uint16_t port, uint16_t queue, struct rte_mbuf **mbufs, uint16_t count)
+{
+	return rte_eth_tx_burst(port, queue, mbufs, count);
+}
+
+int
+shim_pktmbuf_alloc_bulk(struct rte_mempool *pool, struct rte_mbuf **mbufs, unsigned int count)
+{
+	return rte_pktmbuf_alloc_bulk(pool, mbufs, count);
+}
+
+int
+shim_errno(void)
+{
+	return rte_errno;
+}
+
+unsigned int
+shim_lcore_id(void)
+{
+	return rte_lcore_id();
+}
+
+uint32_t
+shim_mempool_chunks(const struct rte_mempool *pool)
+{
+	return pool->nb_mem_chunks;
+}
+
+uint32_t
+shim_mempool_stride(const struct rte_mempool *pool)
+{
+	return pool->header_size + pool->elt_size + pool->trailer_size;
+}
+
+int
+shim_eth_link(uint16_t port, uint32_t *speed_mbps)
+{
+	struct rte_eth_link link = {0};
+	int ret = rte_eth_link_get_nowait(port, &link);
+
+	if (ret < 0)
+		return ret;
+	*speed_mbps = link.link_speed == RTE_ETH_SPEED_NUM_UNKNOWN ? 0 : link.link_speed;
+	return link.link_status == RTE_ETH_LINK_UP;
+}

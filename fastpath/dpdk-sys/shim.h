@@ -1,0 +1,54 @@
+/*
+ * Plain functions and constants over the static inlines and macros of DPDK that Rust needs.
+ * Each function is called at most once per burst, so that the call costs nothing per packet.
+ */
+#ifndef WARDLINE_DPDK_SHIM_H
+#define WARDLINE_DPDK_SHIM_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include <rte_ethdev.h>
+#include <rte_mbuf.h>
+#include <rte_mempool.h>
+
+/*
+ * Where the fields of an mbuf are. The struct gains and loses anonymous unions between releases of
+ * DPDK, which changes the names bindgen gives, never the meaning of these.
+ */
+enum {
+	SHIM_MBUF_BUF_ADDR = offsetof(struct rte_mbuf, buf_addr),
+	SHIM_MBUF_DATA_OFF = offsetof(struct rte_mbuf, data_off),
+	SHIM_MBUF_NB_SEGS = offsetof(struct rte_mbuf, nb_segs),
+	SHIM_MBUF_OL_FLAGS = offsetof(struct rte_mbuf, ol_flags),
+	SHIM_MBUF_PKT_LEN = offsetof(struct rte_mbuf, pkt_len),
+	SHIM_MBUF_DATA_LEN = offsetof(struct rte_mbuf, data_len),
+	SHIM_MBUF_BUF_LEN = offsetof(struct rte_mbuf, buf_len),
+	SHIM_MBUF_SIZE = sizeof(struct rte_mbuf),
+};
+
+static const uint64_t SHIM_MBUF_VLAN_STRIPPED = RTE_MBUF_F_RX_VLAN_STRIPPED;
+static const uint64_t SHIM_RX_VLAN_STRIP = RTE_ETH_RX_OFFLOAD_VLAN_STRIP;
+static const uint64_t SHIM_RX_QINQ_STRIP = RTE_ETH_RX_OFFLOAD_QINQ_STRIP;
+static const uint64_t SHIM_RX_LRO = RTE_ETH_RX_OFFLOAD_TCP_LRO;
+static const uint64_t SHIM_TX_MBUF_FAST_FREE = RTE_ETH_TX_OFFLOAD_MBUF_FAST_FREE;
+static const uint64_t SHIM_RSS_WANTED = RTE_ETH_RSS_IP | RTE_ETH_RSS_TCP | RTE_ETH_RSS_UDP | RTE_ETH_RSS_SCTP;
+
+uint16_t shim_eth_rx_burst(uint16_t port, uint16_t queue, struct rte_mbuf **mbufs, uint16_t count);
+uint16_t shim_eth_tx_burst(uint16_t port, uint16_t queue, struct rte_mbuf **mbufs, uint16_t count);
+
+/* All or nothing: 0, or a negative errno value with no mbuf taken. */
+int shim_pktmbuf_alloc_bulk(struct rte_mempool *pool, struct rte_mbuf **mbufs, unsigned int count);
+
+int shim_errno(void);
+unsigned int shim_lcore_id(void);
+
+/* Struct fields of a pool: the number of memory chunks, and bytes from one object to the next. */
+uint32_t shim_mempool_chunks(const struct rte_mempool *pool);
+uint32_t shim_mempool_stride(const struct rte_mempool *pool);
+
+
+/* 1 with the speed in Mb/s (0 = unknown) when the driver says the link is up, 0 down, < 0 -errno. */
+int shim_eth_link(uint16_t port, uint32_t *speed_mbps);
+
+#endif

@@ -1,0 +1,99 @@
+//! Pools of packet buffers.
+
+use std::ffi::CString;
+use std::ptr::NonNull;
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use crate::eal::Eal;
+use crate::error::{DpdkError, Error};
+
+/// Bytes around the payload on the wire: Ethernet header and two VLAN tags.
+pub const FRAME_OVERHEAD: u16 = 14 + 2 * 4;
+
+/// Bytes of a buffer that the AF_XDP driver and the kernel keep in front of a frame: DPDK's
+/// headroom and XDP's.
+const HEADROOM: u32 = dpdk_sys::RTE_PKTMBUF_HEADROOM + 256;
+
+/// Buffers each lcore keeps to itself, so that most bursts touch no shared ring.
+const CACHE: u32 = 256;
+
+/// Packet buffers of one worker, shared by the queues of both its ports so that forwarding copies
+/// nothing.
+///
+/// A pool lives until the process ends: ports and the kernel refer to its memory. Copies of the
+/// handle refer to the same pool.
+#[derive(Clone, Copy, Debug)]
+pub struct Mempool {
+    raw: NonNull<dpdk_sys::rte_mempool>,
+    frame_max: u32,
+}
+
+// SAFETY: a mempool is a lock-free multi-producer multi-consumer structure; every operation offered
+// here may be called from any thread, and it is never freed.
+unsafe impl Send for Mempool {}
+// SAFETY: as above.
+unsafe impl Sync for Mempool {}
+
+impl Mempool {
+    /// Makes a pool of `count` buffers, each for a frame of `mtu` bytes payload.
+    ///
+    /// # Errors
+    /// When the memory does not suffice or is not in one piece.
+    pub fn new(_eal: &Eal, count: u32, mtu: u16) -> Result<Self, Error> {
+        static NEXT: AtomicU32 = AtomicU32::new(0);
+        let name = format!("packets{}", NEXT.fetch_add(1, Ordering::Relaxed));
+        let name = CString::new(name).map_err(|error| Error::Config {
+            what: error.to_string(),
+        })?;
+        let frame_max = u32::from(mtu) + u32::from(FRAME_OVERHEAD);
+        // A multiple of the cache line, which is what the kernel's view of the buffer ends at.
+        let room = (frame_max + HEADROOM).next_multiple_of(64);
+        let data_room = u16::try_from(room).map_err(|_| Error::Config {
+            what: format!("MTU {mtu} is too large for a packet buffer"),
+        })?;
+        // SAFETY: the name outlives the call, which copies it; DPDK is initialised since an Eal
+        // exists; the operations name is null for the default.
+        let raw = unsafe {
+            dpdk_sys::rte_pktmbuf_pool_create(
+                name.as_ptr(),
+                count,
+                CACHE,
+                0,
+                data_room,
+                dpdk_sys::rte_socket_id().cast_signed(),
+            )
+        };
+        let raw = NonNull::new(raw).ok_or_else(|| Error::Mempool {
+            count,
+            room,
+            cause: DpdkError::last(),
+        })?;
+        // SAFETY: raw is a valid pool.
+        let chunks = unsafe { dpdk_sys::shim_mempool_chunks(raw.as_ptr()) };
+        if chunks != 1 {
+            return Err(Error::MempoolChunks { chunks });
+        }
+        Ok(Self { raw, frame_max })
+    }
+
+    /// The longest frame a buffer holds, Ethernet header and VLAN tags included, in bytes.
+    pub fn frame_max(&self) -> u32 {
+        self.frame_max
+    }
+
+    /// Buffers not in use now. Walks the caches: for statistics, not for the packet path.
+    pub fn available(&self) -> u32 {
+        // SAFETY: the pool is valid for the life of the process.
+        unsafe { dpdk_sys::rte_mempool_avail_count(self.raw.as_ptr()) }
+    }
+
+    /// Bytes from one buffer to the next, bookkeeping included.
+    pub(crate) fn stride(&self) -> u32 {
+        // SAFETY: the pool is valid for the life of the process.
+        unsafe { dpdk_sys::shim_mempool_stride(self.raw.as_ptr()) }
+    }
+
+    pub(crate) fn as_ptr(&self) -> *mut dpdk_sys::rte_mempool {
+        self.raw.as_ptr()
+    }
+}
