@@ -6,12 +6,16 @@
 
 pub mod attacks;
 pub mod certs;
+pub mod control;
+pub mod demo;
 pub mod exchange;
 mod exchanges;
 pub mod gateway;
 pub mod layout;
+pub mod loss;
 pub mod netns;
 pub mod process;
+pub mod rules;
 pub mod services;
 pub mod ward;
 

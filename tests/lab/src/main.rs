@@ -1,15 +1,17 @@
 //! The ward from the command line.
 
 use std::fs;
+use std::net::Ipv4Addr;
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use anyhow::{Context, Result};
 use clap::{Args, Parser, Subcommand};
-use wardline_lab::attacks;
+use wardline_lab::control::Control;
 use wardline_lab::exchange::{self, Exchange};
 use wardline_lab::layout::{HOSTS, Side};
-use wardline_lab::{Options, Outcome, Ward};
+use wardline_lab::{Options, Outcome, Ward, attacks, demo, loss, rules};
 
 #[derive(Debug, Parser)]
 #[command(
@@ -34,6 +36,15 @@ enum Task {
     Exchanges(ExchangeArgs),
     /// Attack the ward; the exit code is 1 if an attack got through.
     Attacks(AttackArgs),
+    /// Show the gateway at work: exchanges, attacks and a loss stream at the same time.
+    Demo(DemoArgs),
+    /// Bring a ward up without the gateway and check that every attack then gets through.
+    Controls(NameArg),
+    /// Check that each exchange fails, with the reason that names it, without its rules.
+    Rules(NameArg),
+    /// An end of the loss stream; started by the demo inside a namespace.
+    #[command(subcommand, hide = true)]
+    Probe(Probe),
 }
 
 #[derive(Debug, Args)]
@@ -85,13 +96,56 @@ struct AttackArgs {
     json: Option<PathBuf>,
 }
 
+#[derive(Debug, Args)]
+struct DemoArgs {
+    #[command(flatten)]
+    ward: NameArg,
+    /// Without a person: play, report, clean up, end.
+    #[arg(long)]
+    headless: bool,
+    /// How long to play once everything is up. Default: 60 without a person, else no end.
+    #[arg(long, value_name = "N")]
+    seconds: Option<u64>,
+    /// Write the report as JSON to this file.
+    #[arg(long, value_name = "FILE")]
+    json: Option<PathBuf>,
+    /// Write what an outside program needs to look in, once everything is up.
+    #[arg(long, value_name = "FILE")]
+    ready: Option<PathBuf>,
+    /// Policy to enforce instead of the ward's own.
+    #[arg(long, value_name = "FILE")]
+    policy: Option<PathBuf>,
+}
+
+#[derive(Debug, Subcommand)]
+enum Probe {
+    /// Send datagrams back to where they came from.
+    Echo {
+        #[arg(long)]
+        port: u16,
+    },
+    /// Send numbered datagrams and count what comes back.
+    Send {
+        #[arg(long)]
+        to: Ipv4Addr,
+        #[arg(long)]
+        port: u16,
+        #[arg(long)]
+        milliseconds: u64,
+    },
+}
+
 fn main() -> ExitCode {
     let done = match Cli::parse().command {
         Task::Up(arguments) => up(arguments),
         Task::Down(arguments) => Ward::remove(&arguments.name).map(|()| true),
         Task::Status(arguments) => status(&arguments.name),
         Task::Exchanges(arguments) => exchanges(&arguments),
-        Task::Attacks(arguments) => attacks(&arguments),
+        Task::Attacks(arguments) => attack_open_ward(&arguments),
+        Task::Demo(arguments) => demo(arguments),
+        Task::Controls(arguments) => controls(arguments.name),
+        Task::Rules(arguments) => rules(arguments.name),
+        Task::Probe(end) => probe(&end).map(|()| true),
     };
     match done {
         Ok(true) => ExitCode::SUCCESS,
@@ -186,34 +240,118 @@ fn exchanges(arguments: &ExchangeArgs) -> Result<bool> {
     Ok(succeeded == outcomes.len())
 }
 
-fn attacks(arguments: &AttackArgs) -> Result<bool> {
+fn attack_open_ward(arguments: &AttackArgs) -> Result<bool> {
     let ward = Ward::open(&arguments.ward.name)?;
-    let chosen = attacks::choose(&arguments.only)?;
-    let outcomes = attacks::perform(&ward, &chosen)?;
-    let expected = |outcome: &attacks::Outcome| {
-        if arguments.control {
-            outcome.reached > 0
-        } else {
-            outcome.stopped()
-        }
-    };
-    for outcome in &outcomes {
-        println!(
-            "{} {outcome}",
-            if expected(outcome) {
-                "ok    "
-            } else {
-                "FAILED"
-            }
-        );
-    }
-    let good = outcomes.iter().filter(|outcome| expected(outcome)).count();
-    println!("{good} of {} as they should be", outcomes.len());
+    let outcomes = attacks::perform(&ward, &attacks::choose(&arguments.only)?)?;
     if let Some(file) = &arguments.json {
         let text = serde_json::to_string_pretty(&outcomes).context("cannot encode the outcomes")?;
         fs::write(file, text).with_context(|| format!("cannot write {}", file.display()))?;
     }
-    Ok(good == outcomes.len())
+    Ok(tell_attacks(&outcomes, arguments.control))
+}
+
+/// Prints what became of attacks; true when it is what it should be.
+fn tell_attacks(outcomes: &[attacks::Outcome], control: bool) -> bool {
+    let good = |outcome: &attacks::Outcome| match control {
+        true => outcome.reached > 0,
+        false => outcome.stopped(),
+    };
+    for outcome in outcomes {
+        println!(
+            "{} {outcome}",
+            if good(outcome) { "ok    " } else { "FAILED" }
+        );
+    }
+    let (all, good) = (
+        outcomes.len(),
+        outcomes.iter().filter(|outcome| good(outcome)).count(),
+    );
+    println!(
+        "{good} of {all} attacks {}",
+        if control {
+            "got through"
+        } else {
+            "were stopped"
+        }
+    );
+    good == all
+}
+
+fn controls(name: String) -> Result<bool> {
+    let ward = Ward::up(&Options {
+        name,
+        ..Options::default()
+    })?;
+    let outcomes = attacks::perform(&ward, attacks::ALL);
+    ward.down()?;
+    Ok(tell_attacks(&outcomes?, true))
+}
+
+fn rules(name: String) -> Result<bool> {
+    let gateway = Some(demo::gateway_program()?);
+    let ward = Ward::up(&Options {
+        name,
+        gateway,
+        ..Options::default()
+    })?;
+    let outcomes = Control::connect(&ward.control_socket())
+        .and_then(|control| rules::try_without(&ward, &control));
+    ward.down()?;
+    let outcomes = outcomes?;
+    for outcome in &outcomes {
+        let mark = if outcome.as_it_must() {
+            "ok    "
+        } else {
+            "FAILED"
+        };
+        let rules = outcome.rules.join(", ");
+        let reasons: Vec<_> = outcome
+            .reasons
+            .iter()
+            .map(|(reason, n)| format!("{} {n}", reason.name()))
+            .collect();
+        let became = if outcome.failed {
+            "fails"
+        } else {
+            "still succeeds"
+        };
+        println!(
+            "{mark} {:<24} without {rules}: {became}, {}",
+            outcome.name,
+            reasons.join(", ")
+        );
+    }
+    Ok(outcomes.iter().all(rules::Outcome::as_it_must))
+}
+
+fn demo(arguments: DemoArgs) -> Result<bool> {
+    let seconds = arguments.seconds.or(arguments.headless.then_some(60));
+    demo::run(&demo::Play {
+        name: arguments.ward.name,
+        duration: seconds.map(Duration::from_secs),
+        json: arguments.json,
+        ready: arguments.ready,
+        policy: arguments.policy,
+        live: !arguments.headless,
+    })
+}
+
+fn probe(end: &Probe) -> Result<()> {
+    match *end {
+        Probe::Echo { port } => loss::echo(port),
+        Probe::Send {
+            to,
+            port,
+            milliseconds,
+        } => {
+            let loss = loss::send(to, port, Duration::from_millis(milliseconds))?;
+            println!(
+                "{}",
+                serde_json::to_string(&loss).context("cannot encode the count")?
+            );
+            Ok(())
+        }
+    }
 }
 
 fn choose(names: &[String]) -> Result<Vec<Exchange>> {
