@@ -73,6 +73,9 @@ enum WardAction {
         /// Light devices beside the clinical ones
         #[arg(long, value_name = "N", default_value_t = 0)]
         extra_devices: u16,
+        /// With the gateway in its place, instead of the kernel bridge
+        #[arg(long)]
+        gateway: bool,
     },
     /// Stop the ward and remove it
     Down,
@@ -135,8 +138,19 @@ fn ward(action: &WardAction) -> Result<()> {
     }
     let mut command = tools::lab_command()?;
     match action {
-        WardAction::Up { extra_devices } => {
-            command.args(["up", "--extra-devices", &extra_devices.to_string()])
+        WardAction::Up {
+            extra_devices,
+            gateway,
+        } => {
+            if *gateway {
+                command
+                    .arg("up")
+                    .arg("--gateway")
+                    .arg(tools::program("wardline-fastpath")?);
+            } else {
+                command.arg("up");
+            }
+            command.args(["--extra-devices", &extra_devices.to_string()])
         }
         WardAction::Down => command.arg("down"),
         WardAction::Status => command.arg("status"),
@@ -146,7 +160,7 @@ fn ward(action: &WardAction) -> Result<()> {
 
 fn clean() -> Result<()> {
     tools::require_root()?;
-    if !tools::lab_binary()?.exists() {
+    if !tools::program(tools::LAB)?.exists() {
         bail!("the laboratory was never built here, so it left nothing behind");
     }
     tools::run(tools::lab_command()?.arg("down"))

@@ -7,6 +7,9 @@ use std::process::{Command, Stdio};
 
 use anyhow::{Context, Error, Result, anyhow, bail};
 
+/// The laboratory's program.
+pub const LAB: &str = "wardline-lab";
+
 /// The repository's root folder.
 pub fn root() -> Result<PathBuf> {
     Path::new(env!("CARGO_MANIFEST_DIR"))
@@ -16,9 +19,13 @@ pub fn root() -> Result<PathBuf> {
         .context("the task runner no longer lies two folders below the repository's root")
 }
 
-/// The laboratory's Python environment, made by `setup`.
+/// The laboratory's Python environment, made by `setup` in cargo's target folder.
 pub fn venv() -> Result<PathBuf> {
-    Ok(root()?.join(".venv"))
+    let programs = program_folder()?;
+    let target = programs
+        .parent()
+        .context("cargo's target folder has no name")?;
+    Ok(target.join("lab").join("venv"))
 }
 
 /// The cargo that runs us, started in the repository's root and with nothing to read.
@@ -40,16 +47,21 @@ pub fn build() -> Result<()> {
     run(&mut command)
 }
 
-/// Where cargo puts the laboratory's program: beside our own.
-pub fn lab_binary() -> Result<PathBuf> {
+/// Where cargo puts our programs: beside this one.
+pub fn program(name: &str) -> Result<PathBuf> {
+    Ok(program_folder()?.join(name))
+}
+
+fn program_folder() -> Result<PathBuf> {
     let own = env::current_exe().context("where this program lies")?;
-    let folder = own.parent().context("this program lies in no folder")?;
-    Ok(folder.join("wardline-lab"))
+    own.parent()
+        .map(Path::to_path_buf)
+        .context("this program lies in no folder")
 }
 
 /// The laboratory's program, told where its Python environment is.
 pub fn lab_command() -> Result<Command> {
-    let mut command = Command::new(lab_binary()?);
+    let mut command = Command::new(program(LAB)?);
     command.env("WARDLINE_LAB_VENV", venv()?);
     Ok(command)
 }
