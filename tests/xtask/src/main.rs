@@ -4,6 +4,7 @@
 //! simulated ward is the laboratory's business (`wardline-lab`).
 
 mod setup;
+mod showcase;
 mod stages;
 mod tidy;
 mod tools;

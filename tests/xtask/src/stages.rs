@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Result, bail};
 use clap::ValueEnum;
 
-use crate::{setup, tidy, tools};
+use crate::{setup, showcase, tidy, tools};
 
 /// A part of the test run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -25,8 +25,10 @@ pub enum Stage {
     Clippy,
     /// Unit, property and integration tests of every crate
     Unit,
-    /// The demo without a person: exchanges succeed, attacks do not reach, nothing is lost
+    /// The demo after one that was killed: exchanges succeed, attacks do not reach, nothing is lost
     Demo,
+    /// The demo interrupted: nothing is left of it
+    Interrupt,
     /// Every attack does reach its target when the gateway only observes
     Controls,
     /// Every exchange fails, for the reason that names it, once its rule is taken out
@@ -99,7 +101,7 @@ impl Stage {
     fn needs_root(self) -> bool {
         matches!(
             self,
-            Self::Setup | Self::Demo | Self::Controls | Self::Rules
+            Self::Setup | Self::Demo | Self::Interrupt | Self::Controls | Self::Rules
         )
     }
 
@@ -113,7 +115,8 @@ impl Stage {
                 cargo(args.chain(["--", "-D", "warnings"]))
             }
             Self::Unit => cargo(["test", "--no-fail-fast"].into_iter().chain(scope())),
-            Self::Demo => lab(&["demo", "--headless", "--seconds", "20"]),
+            Self::Demo => showcase::run(),
+            Self::Interrupt => showcase::interrupt(),
             Self::Controls => lab(&["controls"]),
             Self::Rules => lab(&["rules"]),
         }

@@ -1,6 +1,7 @@
 //! Starting other programs, and where things lie in the repository.
 
 use std::env;
+use std::fs;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -105,7 +106,7 @@ pub fn replace_process(mut command: Command) -> Error {
 /// Whether this process may make namespaces and install packages.
 pub fn is_root() -> bool {
     // The effective user is the second number of the line.
-    std::fs::read_to_string("/proc/self/status").is_ok_and(|status| {
+    fs::read_to_string("/proc/self/status").is_ok_and(|status| {
         let uids = status.lines().find_map(|line| line.strip_prefix("Uid:"));
         uids.and_then(|uids| uids.split_whitespace().nth(1)) == Some("0")
     })
