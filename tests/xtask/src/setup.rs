@@ -145,10 +145,6 @@ fn make_venv() -> Result<()> {
         return Ok(());
     }
     println!("making the Python environment {}", venv.display());
-    let folder = venv
-        .parent()
-        .context("the Python environment lies in no folder")?;
-    fs::create_dir_all(folder).with_context(|| format!("creating {}", folder.display()))?;
     // Debian's own interpreter, so that bindings from Debian packages can be used beside it.
     tools::run(
         Command::new("/usr/bin/python3")

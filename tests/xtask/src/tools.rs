@@ -20,13 +20,20 @@ pub fn root() -> Result<PathBuf> {
         .context("the task runner no longer lies two folders below the repository's root")
 }
 
-/// The laboratory's Python environment, made by `setup` in cargo's target folder.
-pub fn venv() -> Result<PathBuf> {
+/// A folder for what is worth keeping between runs but not in the repository.
+pub fn scratch() -> Result<PathBuf> {
     let programs = program_folder()?;
     let target = programs
         .parent()
         .context("cargo's target folder has no name")?;
-    Ok(target.join("lab").join("venv"))
+    let folder = target.join("lab");
+    fs::create_dir_all(&folder).with_context(|| format!("creating {}", folder.display()))?;
+    Ok(folder)
+}
+
+/// The laboratory's Python environment, made by `setup`.
+pub fn venv() -> Result<PathBuf> {
+    Ok(scratch()?.join("venv"))
 }
 
 /// The cargo that runs us, started in the repository's root and with nothing to read.
