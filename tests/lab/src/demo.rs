@@ -18,16 +18,16 @@ use anyhow::{Context, Result, ensure};
 use serde_json::json;
 
 use self::interrupt::Interrupt;
-use self::report::{Allowed, Report};
+use self::report::{Allowed, Loss, Report};
 use crate::attacks::{self, ALL};
 use crate::control::Control;
 use crate::exchange;
-use crate::layout::{HOSTS, Side, host};
-use crate::loss::{Ends, Loss, Stream};
+use crate::layout::{HOSTS, Side};
+use crate::loss;
 use crate::ward::{Options, Ward};
 
-/// The loss stream is played in pieces of this length, so that its count is never old.
-const PIECE: Duration = Duration::from_secs(10);
+/// The loss stream is played in pieces of so many seconds, so that its count is never old.
+const PIECE_S: u64 = 10;
 /// How often the live view is drawn.
 const REFRESH: Duration = Duration::from_secs(2);
 /// In the live view, how long the attackers rest after having tried everything.
@@ -263,31 +263,18 @@ fn stream_all(
     interrupt: &Interrupt,
     score: &Mutex<Score>,
 ) -> Result<()> {
-    let ends = voice(ward)?;
     while !interrupt.came() {
-        let left = end.map_or(PIECE, |end| end.saturating_duration_since(Instant::now()));
-        if left.is_zero() {
+        let left = end.map_or(PIECE_S, |end| {
+            end.saturating_duration_since(Instant::now()).as_secs()
+        });
+        let Some(seconds) = u32::try_from(left.min(PIECE_S)).ok().filter(|s| *s > 0) else {
             return Ok(());
-        }
-        let piece = Stream::begin(&ends, left.min(PIECE))?.end()?;
-        held(score).loss += piece;
+        };
+        let piece = loss::start(ward, seconds)?.finish()?;
+        held(score).loss.add(&piece);
     }
     Ok(())
 }
-
-/// The loss stream is a call between a voice badge and the nurse station's telephone.
-fn voice(ward: &Ward) -> Result<Ends> {
-    let phone = host("phone").context("the ward has no telephone")?;
-    Ok(Ends {
-        device: ward.ns("vbadge"),
-        peer: ward.ns(phone.name),
-        peer_ip: phone.ip,
-        port: VOICE_PORT,
-    })
-}
-
-/// UDP port of voice on badge and telephone, inside the range the policy opens for it.
-const VOICE_PORT: u16 = 5_290;
 
 fn held(score: &Mutex<Score>) -> MutexGuard<'_, Score> {
     score.lock().unwrap_or_else(|held| held.into_inner())

@@ -1,7 +1,6 @@
 //! The ward from the command line.
 
 use std::fs;
-use std::net::Ipv4Addr;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
@@ -11,7 +10,7 @@ use clap::{Args, Parser, Subcommand};
 use wardline_lab::control::Control;
 use wardline_lab::exchange::{self, Exchange};
 use wardline_lab::layout::{HOSTS, Side};
-use wardline_lab::{Options, Outcome, Ward, attacks, demo, loss, rules};
+use wardline_lab::{Options, Outcome, Ward, attacks, demo, rules};
 
 #[derive(Debug, Parser)]
 #[command(
@@ -42,9 +41,6 @@ enum Task {
     Controls(NameArg),
     /// Check that each exchange fails, with the reason that names it, without its rules.
     Rules(NameArg),
-    /// An end of the loss stream; started by the demo inside a namespace.
-    #[command(subcommand, hide = true)]
-    Probe(Probe),
 }
 
 #[derive(Debug, Args)]
@@ -117,24 +113,6 @@ struct DemoArgs {
     policy: Option<PathBuf>,
 }
 
-#[derive(Debug, Subcommand)]
-enum Probe {
-    /// Send datagrams back to where they came from.
-    Echo {
-        #[arg(long)]
-        port: u16,
-    },
-    /// Send numbered datagrams and count what comes back.
-    Send {
-        #[arg(long)]
-        to: Ipv4Addr,
-        #[arg(long)]
-        port: u16,
-        #[arg(long)]
-        milliseconds: u64,
-    },
-}
-
 fn main() -> ExitCode {
     let done = match Cli::parse().command {
         Task::Up(arguments) => up(arguments),
@@ -145,7 +123,6 @@ fn main() -> ExitCode {
         Task::Demo(arguments) => demo(arguments),
         Task::Controls(arguments) => controls(arguments.name),
         Task::Rules(arguments) => rules(arguments.name),
-        Task::Probe(end) => probe(&end).map(|()| true),
     };
     match done {
         Ok(true) => ExitCode::SUCCESS,
@@ -334,24 +311,6 @@ fn demo(arguments: DemoArgs) -> Result<bool> {
         policy: arguments.policy,
         live: !arguments.headless,
     })
-}
-
-fn probe(end: &Probe) -> Result<()> {
-    match *end {
-        Probe::Echo { port } => loss::echo(port),
-        Probe::Send {
-            to,
-            port,
-            milliseconds,
-        } => {
-            let loss = loss::send(to, port, Duration::from_millis(milliseconds))?;
-            println!(
-                "{}",
-                serde_json::to_string(&loss).context("cannot encode the count")?
-            );
-            Ok(())
-        }
-    }
 }
 
 fn choose(names: &[String]) -> Result<Vec<Exchange>> {

@@ -13,7 +13,7 @@ use super::Score;
 use crate::attacks;
 use crate::control::Control;
 use crate::exchange;
-use crate::loss::Loss;
+use crate::loss;
 
 /// Everything there is to say about one run.
 #[derive(Debug, Serialize)]
@@ -56,6 +56,29 @@ pub struct Allowed {
     pub detail: String,
     /// The longest time it took, in milliseconds.
     pub longest_ms: u64,
+}
+
+/// The stream of numbered datagrams over the whole run.
+#[derive(Debug, Clone, Default, Serialize)]
+pub struct Loss {
+    /// Sent by the device.
+    pub sent: u64,
+    /// Gone to the hospital's side and come back.
+    pub received: u64,
+    /// Not come back.
+    pub lost: u64,
+    /// The slowest of them, there and back, in milliseconds.
+    pub worst_round_trip_ms: f64,
+}
+
+impl Loss {
+    /// One more piece of the stream.
+    pub fn add(&mut self, piece: &loss::Loss) {
+        self.sent += piece.sent;
+        self.received += piece.returned;
+        self.lost += piece.lost();
+        self.worst_round_trip_ms = self.worst_round_trip_ms.max(piece.worst_round_trip_ms);
+    }
 }
 
 impl Allowed {
@@ -181,6 +204,7 @@ impl fmt::Display for Report {
             sent,
             received,
             lost,
+            ..
         } = self.loss;
         writeln!(f, "stream  {sent} sent, {received} received, {lost} lost")?;
         writeln!(

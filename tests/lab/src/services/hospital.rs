@@ -1,34 +1,134 @@
 //! The hospital's side: each server on a host of its own.
 
-use anyhow::Result;
+use std::fs;
+use std::process::Command;
+use std::time::Duration;
+
+use anyhow::{Context, Result};
 use serde_json::json;
 
-use super::{data_dir, unconfined, wait_for_ports, write_config};
+use super::{data_dir, domain, unconfined, unity_node, wait_for_ports, write_config};
 use crate::layout::{Addressing, DOMAIN, HOSTS, NETMASK};
+use crate::netns::run;
 use crate::process::Tracked;
 use crate::ward::{Ward, address_of};
 
 /// TCP port of the PACS for DICOM.
 pub const PACS_PORT: u16 = 104;
+/// TCP port of the departmental system's worklist.
+pub const WORKLIST_PORT: u16 = 11112;
 /// TCP port of HL7 over MLLP.
 pub const MLLP_PORT: u16 = 2575;
 
+/// One scheduled CT examination, in the notation of `dump2dcm`.
+const WORKLIST: &str = "\
+(0008,0005) CS [ISO_IR 100]
+(0008,0050) SH [ACC0001]
+(0010,0010) PN [TEST^PATIENT]
+(0010,0020) LO [TEST0001]
+(0010,0030) DA [19700101]
+(0010,0040) CS [O]
+(0020,000d) UI [1.2.276.0.7230010.3.2.101]
+(0032,1060) LO [CT HEAD]
+(0040,0100) SQ
+(fffe,e000) -
+(0008,0060) CS [CT]
+(0040,0001) AE [CT1]
+(0040,0002) DA [20300101]
+(0040,0003) TM [080000]
+(0040,0009) SH [SPD0001]
+(fffe,e00d) -
+(fffe,e0dd) -
+(0040,1001) SH [RP0001]
+";
+
 pub(super) fn start(ward: &Ward) -> Result<()> {
+    let certs = ward.dir().join("certs").display().to_string();
     let programs = [
         dnsmasq(ward)?,
         chrony(ward)?,
         orthanc(ward)?,
         engine(ward)?,
         mosquitto(ward)?,
+        actor(ward, "pumpsrv", "pump_server", &[&certs], 3613)?,
+        actor(ward, "lis", "lis", &[], 5000)?,
+        worklist(ward)?,
+        actor(ward, "inet", "web", &["80"], 80)?,
     ];
-    wait_for_ports(ward, &programs)
+    let dc = domain::start(ward)?;
+    ward.start(
+        "unityc",
+        "unity",
+        unity_node(ward, "unityc", &["--central"])?,
+    )?;
+    ward.start("infra", "echo", stream_echo(ward))?;
+    wait_for_ports(ward, &programs)?;
+    domain::wait(ward, &dc)?;
+    call_server(ward)
+}
+
+/// One of the lab's own servers.
+fn actor(
+    ward: &Ward,
+    host: &str,
+    name: &str,
+    arguments: &[&str],
+    port: u16,
+) -> Result<(Tracked, u16)> {
+    let mut command = ward.actor(host, name);
+    command.args(arguments);
+    Ok((ward.start(host, name, command)?, port))
+}
+
+/// The far end of the loss measurement (see [`crate::loss`]).
+fn stream_echo(ward: &Ward) -> Command {
+    let mut command = ward.actor("infra", "udp_stream");
+    command.args(["echo", &crate::loss::PORT.to_string()]);
+    command
+}
+
+/// The call server, then the telephone that registers with it.
+fn call_server(ward: &Ward) -> Result<()> {
+    let mut server = ward.actor("callsrv", "sip");
+    server.arg("server");
+    ward.start("callsrv", "sip", server)?;
+    let mut phone = ward.actor("phone", "sip");
+    phone.args([
+        "phone",
+        "phone",
+        &address_of("phone")?,
+        &address_of("callsrv")?,
+    ]);
+    let phone = ward.start("phone", "sip", phone)?;
+    ward.wait_for(
+        &phone,
+        "the telephone is registered",
+        Duration::from_secs(10),
+        || ward.seen("phone", "sip", "registered").is_some(),
+    )
+}
+
+/// The departmental system with the scanner's worklist, one patient expected.
+fn worklist(ward: &Ward) -> Result<(Tracked, u16)> {
+    let dir = data_dir(ward, "worklist/RIS")?;
+    fs::write(dir.join("lockfile"), "").context("cannot write the worklist's lock file")?;
+    let entry = write_config(ward, "worklist.dump", WORKLIST)?;
+    run(Command::new("dump2dcm")
+        .arg(entry)
+        .arg(dir.join("expected.wl")))?;
+    let mut command = ward.command("pacs", "wlmscpfs");
+    command
+        .args(["-v", "-dfp"])
+        .arg(data_dir(ward, "worklist")?)
+        .arg(WORKLIST_PORT.to_string());
+    Ok((ward.start("pacs", "worklist", command)?, WORKLIST_PORT))
 }
 
 /// DHCP with a reservation for each device, and DNS for the whole hospital.
 fn dnsmasq(ward: &Ward) -> Result<(Tracked, u16)> {
     let mut config = format!(
-        "port=53\nno-resolv\nno-hosts\ninterface=eth0\nbind-interfaces\nuser=root\n\
-         domain={DOMAIN}\nlocal=/{DOMAIN}/\nserver=/{DOMAIN}/10.20.0.14\nlog-queries\nlog-dhcp\n\
+        "port=53\nno-resolv\nno-hosts\nno-ping\ninterface=eth0\nbind-interfaces\nuser=root\n\
+         domain={DOMAIN}\nserver=/{DOMAIN}/10.20.0.14\nlog-queries\nlog-dhcp\n\
          log-facility=-\ndhcp-authoritative\ndhcp-leasefile={dir}/dhcp.leases\n\
          dhcp-range=10.20.2.0,10.20.3.250,{NETMASK},2h\n\
          dhcp-option=option:router,10.20.0.1\ndhcp-option=option:dns-server,10.20.0.2\n\

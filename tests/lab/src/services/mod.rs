@@ -1,7 +1,8 @@
 //! What runs on the hosts: the hospital's servers and the devices' own programs.
 
-mod devices;
-mod hospital;
+pub(crate) mod devices;
+pub(crate) mod domain;
+pub(crate) mod hospital;
 
 use std::fs;
 use std::path::PathBuf;
@@ -13,7 +14,7 @@ use anyhow::{Context, Result};
 
 use crate::layout::{Addressing, HOSTS, Host, Side};
 use crate::process::Tracked;
-use crate::ward::{Ward, cache_dir, source_dir};
+use crate::ward::{Ward, address_of, cache_dir, source_dir};
 
 pub use devices::start_swarm;
 
@@ -148,4 +149,13 @@ pub(crate) fn wait_for_ports(ward: &Ward, programs: &[(Tracked, u16)]) -> Result
                 .map_err(|_| anyhow::anyhow!("a wait panicked"))?
         })
     })
+}
+
+/// A node of the broadcast monitoring network.
+pub(crate) fn unity_node(ward: &Ward, name: &str, options: &[&str]) -> Result<Command> {
+    let mut command = ward.actor(name, "unity");
+    command
+        .args(["node", name, &address_of(name)?])
+        .args(options);
+    Ok(command)
 }
