@@ -68,16 +68,20 @@ const FUNCTIONS: &[&str] = &[
     "bpf_map_get_fd_by_id",
     "bpf_map_delete_elem",
     "libxdp_get_error",
-    "libxdp_set_print",
-    "libbpf_set_print",
     "xdp_multiprog__get_from_ifindex",
     "xdp_multiprog__is_legacy",
     "xdp_multiprog__main_prog",
     "xdp_multiprog__next_prog",
+    "xdp_multiprog__attach_mode",
     "xdp_multiprog__detach",
     "xdp_multiprog__close",
+    "xdp_program__detach",
     "xdp_program__fd",
     "xdp_program__name",
+    "xsk_umem__create",
+    "xsk_umem__delete",
+    "xsk_socket__create",
+    "xsk_socket__delete",
 ];
 
 const TYPES: &[&str] = &[
@@ -92,6 +96,10 @@ const TYPES: &[&str] = &[
 
 const CONSTANTS: &[&str] = &[
     "SHIM_.*",
+    "XSK_LIBBPF_FLAGS__INHIBIT_PROG_LOAD",
+    "RTE_LOG_ERR",
+    "RTE_LOG_WARNING",
+    "RTE_LOG_INFO",
     "RTE_VER_YEAR",
     "RTE_VER_MONTH",
     "RTE_MAX_LCORE",

@@ -1,6 +1,14 @@
+#define _GNU_SOURCE
+#include <stdio.h>
+#include <sys/types.h>
+
+#include <bpf/libbpf.h>
+#include <xdp/libxdp.h>
+
 #include <rte_errno.h>
 #include <rte_ethdev.h>
 #include <rte_lcore.h>
+#include <rte_log.h>
 #include <rte_mbuf.h>
 #include <rte_mempool.h>
 
@@ -58,4 +66,53 @@ shim_eth_link(uint16_t port, uint32_t *speed_mbps)
 		return ret;
 	*speed_mbps = link.link_speed == RTE_ETH_SPEED_NUM_UNKNOWN ? 0 : link.link_speed;
 	return link.link_status == RTE_ETH_LINK_UP;
+}
+
+static shim_log_sink log_sink;
+
+static ssize_t
+log_from_dpdk(void *cookie, const char *text, size_t len)
+{
+	(void)cookie;
+	log_sink(rte_log_cur_msg_loglevel(), text, len);
+	return len;
+}
+
+static void
+log_formatted(uint32_t level, const char *format, va_list args)
+{
+	char text[512];
+	int len = vsnprintf(text, sizeof(text), format, args);
+
+	if (len > 0)
+		log_sink(level, text, RTE_MIN((size_t)len, sizeof(text) - 1));
+}
+
+static int
+log_from_libbpf(enum libbpf_print_level level, const char *format, va_list args)
+{
+	log_formatted(level == LIBBPF_WARN ? RTE_LOG_WARNING : RTE_LOG_DEBUG, format, args);
+	return 0;
+}
+
+static int
+log_from_libxdp(enum libxdp_print_level level, const char *format, va_list args)
+{
+	log_formatted(level == LIBXDP_WARN ? RTE_LOG_WARNING : RTE_LOG_DEBUG, format, args);
+	return 0;
+}
+
+int
+shim_set_log_sink(shim_log_sink sink)
+{
+	cookie_io_functions_t functions = {.write = log_from_dpdk};
+	FILE *stream = fopencookie(NULL, "w", functions);
+
+	if (stream == NULL)
+		return -1;
+	setvbuf(stream, NULL, _IOLBF, BUFSIZ);
+	log_sink = sink;
+	libbpf_set_print(log_from_libbpf);
+	libxdp_set_print(log_from_libxdp);
+	return rte_openlog_stream(stream);
 }

@@ -51,4 +51,12 @@ uint32_t shim_mempool_stride(const struct rte_mempool *pool);
 /* 1 with the speed in Mb/s (0 = unknown) when the driver says the link is up, 0 down, < 0 -errno. */
 int shim_eth_link(uint16_t port, uint32_t *speed_mbps);
 
+/*
+ * Sends the log lines of DPDK, libxdp and libbpf to `sink` instead of the standard error stream.
+ * Levels are DPDK's: RTE_LOG_ERR, RTE_LOG_WARNING, ... The text is not terminated.
+ * Returns 0, or -1 with errno set.
+ */
+typedef void (*shim_log_sink)(uint32_t level, const char *text, size_t len);
+int shim_set_log_sink(shim_log_sink sink);
+
 #endif

@@ -20,7 +20,7 @@ pub trait Control {
     /// Everything at a glance: ports, workers, counters, policy.
     async fn status() -> Result<Status, Refused>;
 
-    /// One page of devices in the order of their keys. `cursor` is 0 or the last page's `next`.
+    /// One page of devices in the order they were first seen. `cursor` is 0 or the last page's `next`.
     async fn devices(cursor: u64, limit: u32) -> Result<DevicesPage, Refused>;
 
     /// One page of conversations. A page may be empty and yet have a `next`: the table is read

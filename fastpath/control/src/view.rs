@@ -434,8 +434,12 @@ pub struct Diagnostic {
     pub line: u32,
     /// Column from 1; 0 if it concerns no column.
     pub column: u32,
-    /// What is wrong and what to do.
+    /// Path of keys to the place, such as `devices[2].rules[0].peer`; empty for the whole.
+    pub path: String,
+    /// What is wrong.
     pub message: String,
+    /// What to do about it, if that is known.
+    pub fix: Option<String>,
 }
 
 /// How bad a remark is.
@@ -444,10 +448,8 @@ pub struct Diagnostic {
 pub enum Severity {
     /// The document cannot be applied.
     Error,
-    /// It can, but probably does not mean what was meant.
+    /// It can, but a person should look.
     Warning,
-    /// Worth knowing.
-    Note,
 }
 
 /// Answer to `events`.

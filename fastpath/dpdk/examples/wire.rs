@@ -3,20 +3,22 @@
 //! `wire PORT PORT` where PORT is `af_xdp:INTERFACE`, `af_packet:INTERFACE`, `pci:ADDRESS` or
 //! `devargs:ARGUMENTS`; it runs until its standard input ends.
 
-use std::error::Error;
 use std::io::Read;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use anyhow::Context;
 use wardline_dpdk::{Burst, Eal, EalConfig, HugePages, Mempool, Port, PortConfig, PortSpec, Queue};
 
-fn main() -> Result<(), Box<dyn Error>> {
+fn main() -> anyhow::Result<()> {
     tracing_subscriber::fmt().with_env_filter("info").init();
     let specs = std::env::args()
         .skip(1)
         .map(|text| parse_port(&text))
         .collect::<Result<Vec<_>, _>>()?;
-    let [left, right] = <[PortSpec; 2]>::try_from(specs).map_err(|_| "usage: wire PORT PORT")?;
+    let [left, right] = <[PortSpec; 2]>::try_from(specs)
+        .ok()
+        .context("usage: wire PORT PORT")?;
 
     let eal = Eal::init(&EalConfig {
         memory_mb: 256,
@@ -41,12 +43,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-fn open(
-    eal: &Eal,
-    name: &str,
-    spec: PortSpec,
-    pool: Mempool,
-) -> Result<(Port, Queue), Box<dyn Error>> {
+fn open(eal: &Eal, name: &str, spec: PortSpec, pool: Mempool) -> anyhow::Result<(Port, Queue)> {
     let config = PortConfig {
         name: name.into(),
         spec,
@@ -54,7 +51,7 @@ fn open(
         descriptors: None,
     };
     let (port, mut queues) = Port::open(eal, &config, &[pool])?;
-    let queue = queues.pop().ok_or("the port has no queue")?;
+    let queue = queues.pop().context("the port has no queue")?;
     Ok((port, queue))
 }
 
@@ -70,8 +67,8 @@ fn forward(mut left: Queue, mut right: Queue, stop: &AtomicBool) {
     }
 }
 
-fn parse_port(text: &str) -> Result<PortSpec, String> {
-    let (driver, rest) = text.split_once(':').ok_or("PORT is DRIVER:DEVICE")?;
+fn parse_port(text: &str) -> anyhow::Result<PortSpec> {
+    let (driver, rest) = text.split_once(':').context("PORT is DRIVER:DEVICE")?;
     let rest = rest.to_owned();
     match driver {
         "af_xdp" => Ok(PortSpec::AfXdp {
@@ -82,6 +79,6 @@ fn parse_port(text: &str) -> Result<PortSpec, String> {
         "af_packet" => Ok(PortSpec::AfPacket { interface: rest }),
         "pci" => Ok(PortSpec::Pci { address: rest }),
         "devargs" => Ok(PortSpec::Devargs { devargs: rest }),
-        other => Err(format!("no driver {other}")),
+        other => anyhow::bail!("no driver {other}"),
     }
 }

@@ -120,6 +120,7 @@ impl<'a> Deref for Frames<'a> {
 pub struct RxQueue {
     port: u16,
     queue: u16,
+    frame_max: u32,
     stats: RxStats,
 }
 
@@ -128,17 +129,19 @@ pub struct RxQueue {
 pub struct RxStats {
     /// Frames handed out.
     pub received: u64,
-    /// Frames dropped because they came in several buffers, so were longer than the MTU allows.
+    /// Frames dropped because they were longer than the MTU allows: merged ones, and those that the
+    /// driver may have cut short.
     pub oversize: u64,
     /// Frames dropped because the driver had taken a VLAN tag off.
     pub untagged: u64,
 }
 
 impl RxQueue {
-    pub(crate) fn new(port: u16, queue: u16) -> Self {
+    pub(crate) fn new(port: u16, queue: u16, frame_max: u32) -> Self {
         Self {
             port,
             queue,
+            frame_max,
             stats: RxStats::default(),
         }
     }
@@ -163,7 +166,7 @@ impl RxQueue {
         }
         let fit = self.keep_whole(&mut burst.mbufs[..received]);
         burst.len = fit;
-        burst.held = u64::MAX >> (BURST - fit.max(1)) & u64::from(fit != 0).wrapping_neg();
+        burst.held = first_bits(fit);
         self.stats.received += fit as u64;
         fit
     }
@@ -180,18 +183,23 @@ impl RxQueue {
         for index in 0..mbufs.len() {
             let mbuf = mbufs[index];
             // SAFETY: rx_burst wrote a valid mbuf, owned by the caller, to each of these places.
-            let (segments, flags) = unsafe { (segments(mbuf), offload_flags(mbuf)) };
-            if segments == 1 && flags & dpdk_sys::SHIM_MBUF_VLAN_STRIPPED == 0 {
+            let (segments, len, flags) = unsafe {
+                (
+                    field::<u16>(mbuf, dpdk_sys::SHIM_MBUF_NB_SEGS).read(),
+                    field::<u32>(mbuf, dpdk_sys::SHIM_MBUF_PKT_LEN).read(),
+                    field::<u64>(mbuf, dpdk_sys::SHIM_MBUF_OL_FLAGS).read(),
+                )
+            };
+            if segments != 1 || len > self.frame_max {
+                self.stats.oversize += 1;
+                free(&mut [mbuf]);
+            } else if flags & dpdk_sys::SHIM_MBUF_VLAN_STRIPPED != 0 {
+                self.stats.untagged += 1;
+                free(&mut [mbuf]);
+            } else {
                 mbufs[kept] = mbuf;
                 kept += 1;
-                continue;
             }
-            if segments == 1 {
-                self.stats.untagged += 1;
-            } else {
-                self.stats.oversize += 1;
-            }
-            free(&mut [mbuf]);
         }
         kept
     }
@@ -308,6 +316,14 @@ impl std::ops::AddAssign for Sent {
     }
 }
 
+/// The lowest `count` bits.
+fn first_bits(count: usize) -> u64 {
+    match count {
+        0 => 0,
+        _ => u64::MAX >> (BURST - count),
+    }
+}
+
 fn free(mbufs: &mut [*mut rte_mbuf]) {
     if mbufs.is_empty() {
         return;
@@ -357,20 +373,6 @@ unsafe fn data(mbuf: *mut rte_mbuf) -> *mut u8 {
         let offset = field::<u16>(mbuf, dpdk_sys::SHIM_MBUF_DATA_OFF).read();
         buffer.add(usize::from(offset))
     }
-}
-
-/// # Safety
-/// `mbuf` is valid.
-unsafe fn segments(mbuf: *mut rte_mbuf) -> u16 {
-    // SAFETY: as the caller promises.
-    unsafe { field::<u16>(mbuf, dpdk_sys::SHIM_MBUF_NB_SEGS).read() }
-}
-
-/// # Safety
-/// `mbuf` is valid.
-unsafe fn offload_flags(mbuf: *mut rte_mbuf) -> u64 {
-    // SAFETY: as the caller promises.
-    unsafe { field::<u64>(mbuf, dpdk_sys::SHIM_MBUF_OL_FLAGS).read() }
 }
 
 /// A field of an mbuf by its offset, which the C compiler gave for this release of DPDK.

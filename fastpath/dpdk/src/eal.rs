@@ -8,6 +8,7 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use crate::error::{DpdkError, Error};
+use crate::log;
 
 /// Whether packet memory comes from huge pages.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -85,6 +86,7 @@ impl Eal {
         if STARTED.swap(true, Ordering::SeqCst) {
             return Err(Error::AlreadyInitialised);
         }
+        log::capture();
         tracing::debug!(?arguments, "starting DPDK");
         let mut argv: Vec<*mut c_char> = arguments.iter().map(|a| a.as_ptr().cast_mut()).collect();
         let count = c_int::try_from(argv.len()).map_err(|_| Error::Config {
@@ -97,6 +99,7 @@ impl Eal {
         if parsed < 0 {
             return Err(Error::Eal {
                 cause: DpdkError::last(),
+                said: log::recent(),
             });
         }
         Ok(Self {

@@ -22,10 +22,12 @@ pub enum Error {
     },
 
     /// The environment abstraction layer refused to start.
-    #[error("DPDK does not start: {cause}{}", hint(.cause))]
+    #[error("DPDK does not start: {cause}{}{said}", hint(.cause))]
     Eal {
-        /// What it said.
+        /// The reason.
         cause: DpdkError,
+        /// Its latest warnings.
+        said: String,
     },
 
     /// A value in the configuration cannot work.
@@ -95,14 +97,16 @@ pub enum Error {
     },
 
     /// A DPDK call about a port failed.
-    #[error("{port}: {doing}: {cause}{}", hint(.cause))]
+    #[error("{port}: {doing}: {cause}{}{said}", hint(.cause))]
     Port {
         /// The port.
         port: String,
         /// What was tried.
         doing: &'static str,
-        /// What DPDK said.
+        /// The reason.
         cause: DpdkError,
+        /// The latest warnings of DPDK and of the libraries it uses.
+        said: String,
     },
 
     /// A worker could not be started or ended badly.

@@ -9,12 +9,17 @@
 mod burst;
 mod eal;
 mod error;
+mod ethtool;
+mod log;
 mod mempool;
-pub mod netdev;
+mod netdev;
+mod netlink;
 mod port;
+pub mod xdp;
 
 pub use burst::{BURST, Burst, Frames, RxQueue, RxStats, Sent, TxQueue, TxStats};
 pub use eal::{Eal, EalConfig, HugePages, Memory, Worker};
 pub use error::{DpdkError, Error};
 pub use mempool::{FRAME_OVERHEAD, Mempool};
+pub use netlink::{Link, LinkChange, LinkWatch};
 pub use port::{Port, PortConfig, PortSpec, PortStats, Queue};

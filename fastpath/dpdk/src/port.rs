@@ -6,8 +6,10 @@ use std::mem::MaybeUninit;
 use crate::burst::{RxQueue, TxQueue};
 use crate::eal::Eal;
 use crate::error::{DpdkError, Error};
+use crate::log;
 use crate::mempool::{FRAME_OVERHEAD, Mempool};
 use crate::netdev;
+use crate::xdp;
 
 /// Which device a port is.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -120,19 +122,22 @@ impl Port {
         match &config.spec {
             PortSpec::AfXdp { interface, .. } => {
                 check_af_xdp(config, pools)?;
-                netdev::prepare(interface, config.mtu, Some(pools.len()))?;
+                let queues_used = netdev::Use::AfXdp {
+                    queues: pools.len(),
+                };
+                netdev::prepare(interface, config.mtu, queues_used)?;
                 // One device per queue: with several queues in one, closing it after a failure
                 // would touch freed memory (fixed after 22.11).
-                for (queue, pool) in pools.iter().enumerate() {
-                    queues.extend(port.add(
-                        config,
-                        &config.spec.devargs(config, queue, 1),
-                        &[*pool],
-                    )?);
+                for (queue, pool) in (0u16..).zip(pools) {
+                    let devargs = config.spec.devargs(config, queue, 1);
+                    let opened = port.add(config, &devargs, &[*pool]);
+                    queues.extend(opened.map_err(|error| {
+                        xdp::why_refused(interface, u32::from(queue)).unwrap_or(error)
+                    })?);
                 }
             }
             PortSpec::AfPacket { interface } => {
-                netdev::prepare(interface, config.mtu, None)?;
+                netdev::prepare(interface, config.mtu, netdev::Use::AfPacket)?;
                 queues = port.add(config, &config.spec.devargs(config, 0, pools.len()), pools)?;
             }
             PortSpec::Pci { .. } | PortSpec::Devargs { .. } => {
@@ -201,7 +206,7 @@ impl Port {
         Ok((0u16..)
             .zip(pools)
             .map(|(queue, pool)| Queue {
-                rx: RxQueue::new(device.id, queue),
+                rx: RxQueue::new(device.id, queue, frame_max(config.mtu)),
                 tx: TxQueue::new(device.id, queue, *pool),
             })
             .collect())
@@ -218,7 +223,7 @@ impl PortSpec {
     }
 
     /// DPDK's arguments for the device that holds `count` queues from `first` on.
-    fn devargs(&self, config: &PortConfig, first: usize, count: usize) -> String {
+    fn devargs(&self, config: &PortConfig, first: u16, count: usize) -> String {
         match self {
             Self::AfXdp {
                 interface,
@@ -237,10 +242,10 @@ impl PortSpec {
                 text
             }
             Self::AfPacket { interface } => {
-                let frame = af_packet_frame_size(config.mtu);
-                let block = frame.max(page_size());
+                let (frame, block) = af_packet_sizes(config.mtu);
                 format!(
-                    "net_af_packet_{interface},iface={interface},qpairs={count},framesz={frame},blocksz={block}"
+                    "net_af_packet_{interface},iface={interface},qpairs={count},\
+                     framesz={frame},blocksz={block},framecnt={AF_PACKET_FRAMES}"
                 )
             }
             Self::Pci { address } => address.clone(),
@@ -266,6 +271,7 @@ impl<'a> Device<'a> {
         if let Some(id) = find(&name) {
             return Ok(Self { id, config });
         }
+        log::forget();
         // SAFETY: DPDK is initialised and copies the string.
         let code = unsafe { dpdk_sys::rte_dev_probe(devargs.as_ptr()) };
         match find(&name) {
@@ -278,6 +284,7 @@ impl<'a> Device<'a> {
                 } else {
                     DpdkError::from_return(code)
                 },
+                said: log::recent(),
             }),
         }
     }
@@ -449,6 +456,7 @@ impl<'a> Device<'a> {
             port: self.config.name.clone(),
             doing,
             cause: DpdkError::from_return(code),
+            said: log::recent(),
         }
     }
 }
@@ -458,6 +466,11 @@ fn find(name: &CStr) -> Option<u16> {
     // SAFETY: the name is NUL-terminated and the place for the number valid.
     let code = unsafe { dpdk_sys::rte_eth_dev_get_port_by_name(name.as_ptr(), &raw mut id) };
     (code == 0).then_some(id)
+}
+
+/// The longest frame of an MTU in bytes, header and two VLAN tags included.
+fn frame_max(mtu: u16) -> u32 {
+    u32::from(mtu) + u32::from(FRAME_OVERHEAD)
 }
 
 fn default_ring(wanted: u16) -> u16 {
@@ -474,7 +487,7 @@ fn symmetric_key(driver_len: u8) -> Vec<u8> {
 }
 
 fn check_pools(config: &PortConfig, pools: &[Mempool]) -> Result<(), Error> {
-    let needed = u32::from(config.mtu) + u32::from(FRAME_OVERHEAD);
+    let needed = frame_max(config.mtu);
     if pools.is_empty() {
         return Err(Error::Config {
             what: format!("{}: a port needs at least one queue", config.name),
@@ -506,11 +519,18 @@ fn check_af_xdp(config: &PortConfig, pools: &[Mempool]) -> Result<(), Error> {
     }
 }
 
-/// Bytes of a slot in an AF_PACKET ring: the frame, what the kernel puts in front of it, rounded to
-/// the power of two that divides a block.
-fn af_packet_frame_size(mtu: u16) -> u32 {
+/// Frames in each direction of an AF_PACKET queue.
+const AF_PACKET_FRAMES: u32 = 1024;
+
+/// Bytes of a slot and of a block in an AF_PACKET ring. A slot holds the frame and what the kernel
+/// puts in front of it; slots fill a block without a gap, and a block is whole pages, which a
+/// multiple of 1/32 page gives without waste.
+fn af_packet_sizes(mtu: u16) -> (u32, u32) {
     const KERNEL_HEADER: u32 = 128;
-    (u32::from(mtu) + u32::from(FRAME_OVERHEAD) + KERNEL_HEADER).next_power_of_two()
+    const SLOTS_PER_BLOCK: u32 = 32;
+    let granule = page_size() / SLOTS_PER_BLOCK;
+    let slot = (frame_max(mtu) + KERNEL_HEADER).next_multiple_of(granule);
+    (slot, slot * SLOTS_PER_BLOCK)
 }
 
 fn page_size() -> u32 {

@@ -5,6 +5,9 @@ pub mod config;
 pub mod engine;
 pub mod event;
 pub mod meta;
+pub mod parse;
+pub mod refuse;
+pub mod snoop;
 pub mod verdict;
 pub mod view;
 

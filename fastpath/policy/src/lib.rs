@@ -5,12 +5,26 @@
 //! compiled for one instant into a [`PolicySnapshot`]; the engine asks the snapshot about a
 //! new flow with a [`Query`] and gets a [`Decision`].
 
+mod baseline;
+mod compile;
+pub mod diagnostic;
+pub mod document;
+pub mod parse;
+mod program;
 pub mod reason;
+pub mod scalar;
 pub mod snapshot;
+mod stable;
+mod tags;
 pub mod types;
 
+pub use compile::compile;
+pub use diagnostic::{Diagnostic, Diagnostics, Warnings};
+pub use document::Document;
+pub use parse::{Format, parse};
 pub use reason::Reason;
 pub use snapshot::{
     AnswerWindow, Decision, DeviceEntry, EntryIdx, PeerTag, PolicySnapshot, Query, RuleId,
+    StormGuard,
 };
 pub use types::{Care, Cast, DeviceKey, Initiator, MacAddr, Mode, Refusal, Side, VlanKey};

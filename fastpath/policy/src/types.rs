@@ -102,7 +102,7 @@ pub struct DeviceKey {
 }
 
 /// Which side of the box a frame came from or goes to. A property of port and VLAN.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Side {
     /// The devices' side.

@@ -26,8 +26,11 @@ pub enum Command {
     },
     /// Copy the counters.
     Report(oneshot::Sender<Report>),
-    /// Copy the device table.
-    Devices(oneshot::Sender<Vec<DeviceView>>),
+    /// Copy a piece of the device table.
+    Devices {
+        wanted: DevicesWanted,
+        done: oneshot::Sender<DevicesFound>,
+    },
     /// Copy a piece of the flow table.
     Flows {
         wanted: FlowsWanted,
@@ -44,6 +47,24 @@ pub struct Swapped {
     pub old: Arc<PolicySnapshot>,
     /// The engine's number of the policy now in force.
     pub generation: u32,
+}
+
+/// A piece of the device table.
+#[derive(Debug, Clone, Copy)]
+pub struct DevicesWanted {
+    /// Devices to leave out at the beginning of the table.
+    pub skip: usize,
+    /// Devices to return at most.
+    pub limit: usize,
+}
+
+/// A piece of the device table as found.
+#[derive(Debug)]
+pub struct DevicesFound {
+    /// The devices.
+    pub devices: Vec<DeviceView>,
+    /// Whether the end of the table was reached.
+    pub end: bool,
 }
 
 /// A piece of the flow table.
@@ -77,8 +98,6 @@ pub struct Report {
     pub counters: Counters,
     /// The loop's.
     pub turns: Turns,
-    /// Devices known.
-    pub devices: u64,
 }
 
 /// Counters of a worker's loop.

@@ -1,0 +1,985 @@
+//! From a document to a snapshot, for one instant.
+//!
+//! Every list of rules becomes one [`crate::program`]; devices of one role share the role's.
+//! Isolation and island mode are not special cases of the look-up: they are the same lists with
+//! the rules left out that do not survive, compiled once more.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
+
+use crate::diagnostic::Diagnostics;
+use crate::document::{Action, Device, Direction, Document, EtherRule, Peer, Rule};
+use crate::program::{ANY_PROTOCOL, Key, Piece, ProgramId, Table, Talk};
+use crate::scalar::{EtherMatch, FrameTarget, PortRange, Prefix, Protocol};
+use crate::snapshot::{
+    ALL_FRAMES, AnswerFacts, DeviceEntry, Entry, EntryIdx, FrameKey, LLC_FRAMES, Names,
+    PolicySnapshot, RuleFacts, Scope, TargetKey, VlanGroups,
+};
+use crate::stable::{Map, Set, hash64, hash128_hex};
+use crate::tags::{self, Classes, Tag};
+use crate::types::{Care, Cast, DeviceKey, Initiator, Mode, Refusal, Side, VlanKey};
+
+/// Compiles a document for one instant (Unix time in seconds).
+///
+/// # Errors
+/// Everything that is wrong with the document. A document that came out of [`crate::parse`] has
+/// been checked and compiles; one made in memory may not.
+pub fn compile(document: &Document, now_s: u64) -> Result<PolicySnapshot, Diagnostics> {
+    Ok(build(document, now_s))
+}
+
+/// Compiles a checked document.
+fn build(document: &Document, now_s: u64) -> PolicySnapshot {
+    Compiler::new(document, now_s).run()
+}
+
+/// The policy before any document.
+pub(crate) fn observe_all() -> PolicySnapshot {
+    let mut document = Document::new("observe-all");
+    document.baseline = crate::document::Baseline::wire();
+    build(&document, 0)
+}
+
+/// A peer as the compiler numbers it.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+enum Name {
+    Network(Prefix),
+    Group(String),
+    Role(String),
+    Device(String),
+    Dns(String),
+    Controller(String),
+    Manufacturer(String),
+    Model(String),
+}
+
+/// Which rules of a list survive.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+enum Filter {
+    All,
+    /// Isolation: rescue rules only.
+    Rescue,
+    /// Island mode: life-critical rules only.
+    LifeCritical,
+}
+
+impl Filter {
+    /// Deny rules always survive: a filter never opens anything.
+    fn keeps(self, rule: &Rule) -> bool {
+        rule.action == Action::Deny
+            || match self {
+                Self::All => true,
+                Self::Rescue => rule.rescue,
+                Self::LifeCritical => rule.care.is_life_critical(),
+            }
+    }
+}
+
+/// A list of rules with the number of its first one.
+#[derive(Debug, Clone, Copy)]
+struct Listed<'d> {
+    rules: &'d [Rule],
+    first: u32,
+}
+
+/// A compiled list: its program and the hash of what it decides.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
+struct Compiled {
+    program: ProgramId,
+    content: u64,
+}
+
+/// The lists one device follows, in the order they are asked.
+#[derive(Debug, Clone, Default)]
+struct Chain<'d> {
+    visits: Vec<Listed<'d>>,
+    own: Option<Listed<'d>>,
+    role: Option<Listed<'d>>,
+}
+
+struct Compiler<'d> {
+    document: &'d Document,
+    now_s: u64,
+    tags: Map<Name, Tag>,
+    table: Table,
+    programs: ProgramId,
+    /// Programs of lists that several devices share, by first rule.
+    shared: Map<(u32, Filter), Compiled>,
+    pieces: Vec<Piece>,
+    rules: Vec<RuleFacts>,
+    rule_names: Names,
+    answers: Vec<AnswerFacts>,
+    dns_uses: Set<(ProgramId, Tag)>,
+    content: ContentHashes<'d>,
+    roles: BTreeMap<&'d str, Listed<'d>>,
+    baseline: Option<Listed<'d>>,
+}
+
+impl<'d> Compiler<'d> {
+    fn new(document: &'d Document, now_s: u64) -> Self {
+        let count = |rules: &[Rule]| rules.len();
+        let expected = document
+            .devices
+            .iter()
+            .map(|d| count(&d.rules))
+            .sum::<usize>()
+            + document
+                .roles
+                .values()
+                .map(|r| count(&r.rules))
+                .sum::<usize>()
+            + document.baseline.rules.len();
+        let mut compiler = Self {
+            document,
+            now_s,
+            tags: Map::default(),
+            table: Table::with_capacity(expected),
+            programs: 0,
+            shared: Map::default(),
+            pieces: Vec::new(),
+            rules: Vec::with_capacity(expected + 1),
+            rule_names: Names::default(),
+            answers: Vec::new(),
+            dns_uses: Set::default(),
+            content: ContentHashes::new(document),
+            roles: BTreeMap::new(),
+            baseline: None,
+        };
+        compiler.add_rule(Scope::Baseline, None, &[""]);
+        compiler
+    }
+
+    fn run(mut self) -> PolicySnapshot {
+        let document = self.document;
+        for (name, role) in &document.roles {
+            let listed = self.list(&role.rules, Scope::Role, "role ", name);
+            self.roles.insert(name, listed);
+        }
+        let chains: Vec<Chain<'d>> = document.devices.iter().map(|d| self.chain(d)).collect();
+        let baseline = self.list(&document.baseline.rules, Scope::Baseline, "", "baseline");
+        self.baseline = Some(baseline);
+        let frames = self.frames(&document.baseline.ethertypes);
+
+        let unlisted_chain = Chain {
+            role: self.role(document.defaults.unlisted_role.as_deref()),
+            ..Chain::default()
+        };
+        let mut entries = vec![self.unlisted_entry(&unlisted_chain, None)];
+        let mut listed = Map::default();
+        for (device, chain) in document.devices.iter().zip(&chains) {
+            listed.insert(key_of(device), EntryIdx(entries.len() as u32));
+            entries.push(self.device_entry(device, chain));
+        }
+        let first_special = entries.len();
+        let mut unlisted = Map::default();
+        for vlan in self.special_vlans() {
+            unlisted.insert(vlan, EntryIdx(entries.len() as u32));
+            entries.push(self.unlisted_entry(&unlisted_chain, Some(vlan)));
+        }
+
+        let (vlans, other_vlans) = self.vlan_groups(&chains, &unlisted_chain, &entries);
+        let baseline = self.compile_shared(baseline, Filter::All).program;
+        let (classes, entry_tags) = self.classes(&mut entries, first_special);
+        let dns = self.dns_names();
+        PolicySnapshot {
+            id: self.id(),
+            valid_until_s: self.valid_until_s(),
+            entries,
+            listed,
+            unlisted,
+            classes,
+            entry_tags,
+            table: self.table,
+            rules: self.rules,
+            rule_names: self.rule_names,
+            answers: self.answers,
+            vlans,
+            other_vlans,
+            baseline,
+            frames,
+            double_tags: [Side::Ward, Side::Core]
+                .map(|side| document.baseline.double_tags.contains(&side)),
+            dns,
+            dns_uses: self.dns_uses,
+            default_refusal: document.defaults.refusal,
+        }
+    }
+
+    // Numbering rules.
+
+    fn chain(&mut self, device: &'d Device) -> Chain<'d> {
+        let now_s = self.now_s;
+        let visits = self
+            .document
+            .visits
+            .iter()
+            .filter(|v| v.device == device.name);
+        let visits = visits
+            .filter(|v| v.from.unix_s <= now_s && now_s < v.until.unix_s)
+            .map(|v| self.list(&v.rules, Scope::Visit, "visit ", &v.work_order))
+            .collect();
+        let own = (!device.rules.is_empty())
+            .then(|| self.list(&device.rules, Scope::Device, "device ", &device.name));
+        Chain {
+            visits,
+            own,
+            role: self.role(device.role.as_deref()),
+        }
+    }
+
+    fn role(&self, name: Option<&str>) -> Option<Listed<'d>> {
+        self.roles.get(name?).copied()
+    }
+
+    fn list(&mut self, rules: &'d [Rule], scope: Scope, kind: &str, name: &str) -> Listed<'d> {
+        let first = self.rules.len() as u32;
+        for rule in rules {
+            self.add_rule(scope, Some(rule), &[kind, name, " / ", &rule.name]);
+        }
+        Listed { rules, first }
+    }
+
+    fn add_rule(&mut self, scope: Scope, rule: Option<&Rule>, name: &[&str]) {
+        self.rule_names.push(name);
+        self.rules.push(RuleFacts {
+            allow: rule.is_some_and(|r| r.action == Action::Allow),
+            scope,
+            care: rule.map_or(Care::Facility, |r| r.care),
+            refusal: rule.and_then(|r| r.refusal),
+            answer: u32::MAX,
+        });
+        if let Some(rule) = rule {
+            self.add_answer(rule);
+        }
+    }
+
+    fn add_answer(&mut self, rule: &Rule) {
+        let (Some(answer), Protocol::Number(protocol)) = (&rule.answer, rule.protocol) else {
+            return;
+        };
+        let mut from = self.peer_tags(&answer.from);
+        if from.is_empty() {
+            from.push(tags::ANY);
+        }
+        from.sort_unstable();
+        let ports = answer.ports.as_ref().or(rule.ports.as_ref());
+        let facts = AnswerFacts {
+            protocol,
+            seconds: answer.seconds,
+            from: from.into(),
+            ports: ports
+                .map_or_else(|| vec![PortRange::ALL], |p| p.0.clone())
+                .into(),
+            initiator: match rule.direction {
+                Direction::FromDevice => Initiator::Peer,
+                Direction::ToDevice => Initiator::Device,
+            },
+        };
+        self.answers.push(facts);
+        if let Some(rule) = self.rules.last_mut() {
+            rule.answer = (self.answers.len() - 1) as u32;
+        }
+    }
+
+    fn frames(&mut self, rules: &[EtherRule]) -> Map<FrameKey, u32> {
+        let mut frames = Map::default();
+        for rule in rules {
+            let number = self.rules.len() as u32;
+            self.add_rule(Scope::Baseline, None, &["baseline / ", &rule.name]);
+            self.rules[number as usize].allow = rule.action == Action::Allow;
+            let ethertype = match rule.ethertype {
+                EtherMatch::Any => ALL_FRAMES,
+                EtherMatch::Llc => LLC_FRAMES,
+                EtherMatch::Number(number) => number,
+            };
+            let target = match rule.destination {
+                FrameTarget::Any => TargetKey::Any,
+                FrameTarget::LinkLocal => TargetKey::LinkLocal,
+                FrameTarget::Mac(mac) => TargetKey::Mac(mac),
+            };
+            for from in rule.from.iter().copied() {
+                frames
+                    .entry(FrameKey {
+                        from,
+                        ethertype,
+                        target,
+                    })
+                    .or_insert(number);
+            }
+        }
+        frames
+    }
+
+    // Entries.
+
+    fn device_entry(&mut self, device: &'d Device, chain: &Chain<'d>) -> Entry {
+        let defaults = &self.document.defaults;
+        let role = device
+            .role
+            .as_deref()
+            .and_then(|name| self.document.roles.get(name));
+        let care = device
+            .rules
+            .iter()
+            .chain(role.map_or(&[][..], |r| &r.rules))
+            .map(|r| r.care);
+        let care = care.chain(device.care).max().unwrap_or_default();
+        let has_template = chain.own.is_some() || chain.role.is_some_and(|r| !r.rules.is_empty());
+        let released = self.released(|release| {
+            release.device.as_ref() == Some(&device.name)
+                || release.vlan.is_some_and(|v| v.0 == device.vlan.0)
+                || (release.ward.is_some() && release.ward == device.ward)
+        });
+        let facts = DeviceEntry {
+            name: device.name.clone(),
+            role: device.role.clone(),
+            mode: if released {
+                Mode::BreakGlass
+            } else {
+                device.mode.unwrap_or(defaults.mode)
+            },
+            epoch: 0,
+            care,
+            storm: device
+                .storm
+                .or(role.and_then(|r| r.storm))
+                .unwrap_or(defaults.storm),
+            addresses: device.addresses.0.clone(),
+        };
+        let refusal = device
+            .refusal
+            .or(role.and_then(|r| r.refusal))
+            .unwrap_or(defaults.refusal);
+        let controller = device.controller.clone().map(Name::Group);
+        let manufacturer = device.mud.as_ref().and_then(|m| m.authority());
+        let manufacturer = manufacturer.map(|m| Name::Manufacturer(m.to_owned()));
+        let own = Own {
+            under_island: self.is_islander(device),
+            open: !has_template && device.care.is_some_and(Care::is_life_critical),
+            refusal,
+            controller,
+            manufacturer,
+        };
+        self.entry(facts, chain, own)
+    }
+
+    /// The entry of unlisted devices, of all VLANs or of one that is treated otherwise.
+    fn unlisted_entry(&mut self, chain: &Chain<'d>, vlan: Option<VlanKey>) -> Entry {
+        let defaults = &self.document.defaults;
+        let role = defaults.unlisted_role.as_deref();
+        let template = role.and_then(|name| self.document.roles.get(name));
+        let released = self.released(|release| vlan.is_some() && release.vlan.map(|v| v.0) == vlan);
+        let island = self.island();
+        let facts = DeviceEntry {
+            name: String::new(),
+            role: role.map(str::to_owned),
+            mode: if released {
+                Mode::BreakGlass
+            } else {
+                defaults.unlisted_mode
+            },
+            epoch: 0,
+            care: template
+                .and_then(|r| r.rules.iter().map(|rule| rule.care).max())
+                .unwrap_or_default(),
+            storm: template.and_then(|r| r.storm).unwrap_or(defaults.storm),
+            addresses: Vec::new(),
+        };
+        let own = Own {
+            under_island: island.is_some_and(|i| match i.vlan {
+                Some(of) => Some(of.0) == vlan,
+                None => i.ward.is_none(),
+            }),
+            open: false,
+            refusal: template.and_then(|r| r.refusal).unwrap_or(defaults.refusal),
+            controller: None,
+            manufacturer: None,
+        };
+        self.entry(facts, chain, own)
+    }
+
+    fn entry(&mut self, mut facts: DeviceEntry, chain: &Chain<'d>, own: Own) -> Entry {
+        let isolated = facts.mode == Mode::Isolate;
+        let filter = if isolated {
+            Filter::Rescue
+        } else {
+            Filter::All
+        };
+        let compiled = self.compile_chain(chain, filter);
+        let island = (own.under_island && !isolated)
+            .then(|| self.compile_chain(chain, Filter::LifeCritical));
+        let open = own.open && !isolated;
+        let relatives = (&own.controller, &own.manufacturer);
+        let relatives = (
+            relatives.0.as_ref().map(|name| self.content.of(name)),
+            relatives.1.as_ref().map(|name| self.content.of(name)),
+        );
+        let content = (
+            facts.mode,
+            compiled.map(|c| c.content),
+            island.map(|i| (i.map(|c| c.content), self.content.island())),
+            (open, own.refusal, relatives),
+        );
+        let hash = hash64(&content);
+        facts.epoch = ((hash ^ (hash >> 32)) as u32).max(1);
+        Entry {
+            facts,
+            programs: compiled.map(|c| c.program),
+            island: island.map(|i| i.map(|c| c.program)),
+            open,
+            refusal: own.refusal,
+            tags: (0, 0),
+            controller: own.controller.map_or(tags::NONE, |name| self.tag(name)),
+            manufacturer: own.manufacturer.map_or(tags::NONE, |name| self.tag(name)),
+        }
+    }
+
+    fn released(&self, covers: impl Fn(&crate::document::Release) -> bool) -> bool {
+        let now_s = self.now_s;
+        self.document
+            .releases
+            .iter()
+            .any(|r| now_s < r.until.unix_s && covers(r))
+    }
+
+    fn island(&self) -> Option<&'d crate::document::Island> {
+        active_island(self.document, self.now_s)
+    }
+
+    fn is_islander(&self, device: &Device) -> bool {
+        self.island().is_some_and(|island| covers(island, device))
+    }
+
+    /// VLANs named by a release or the island: their unlisted devices share the fate.
+    fn special_vlans(&self) -> BTreeSet<VlanKey> {
+        let releases = self
+            .document
+            .releases
+            .iter()
+            .filter(|r| self.now_s < r.until.unix_s);
+        let island = self.island().and_then(|i| i.vlan);
+        releases
+            .filter_map(|r| r.vlan)
+            .chain(island)
+            .map(|vlan| vlan.0)
+            .collect()
+    }
+
+    // Programs.
+
+    fn compile_chain(&mut self, chain: &Chain<'d>, filter: Filter) -> [Compiled; 4] {
+        let baseline_filter = match filter {
+            Filter::Rescue => Filter::Rescue,
+            // Addresses, names and time are needed by what stays.
+            Filter::All | Filter::LifeCritical => Filter::All,
+        };
+        [
+            self.compile_lists(&chain.visits, filter),
+            chain
+                .own
+                .map_or_else(Compiled::default, |l| self.compile_lists(&[l], filter)),
+            chain
+                .role
+                .map_or_else(Compiled::default, |l| self.compile_shared(l, filter)),
+            self.baseline.map_or_else(Compiled::default, |l| {
+                self.compile_shared(l, baseline_filter)
+            }),
+        ]
+    }
+
+    fn compile_shared(&mut self, list: Listed<'d>, filter: Filter) -> Compiled {
+        if let Some(compiled) = self.shared.get(&(list.first, filter)) {
+            return *compiled;
+        }
+        let compiled = self.compile_lists(&[list], filter);
+        self.shared.insert((list.first, filter), compiled);
+        compiled
+    }
+
+    fn compile_lists(&mut self, lists: &[Listed<'d>], filter: Filter) -> Compiled {
+        self.compile_rules(
+            numbered(lists).filter(|(_, rule)| filter.keeps(rule)),
+            |_| true,
+        )
+    }
+
+    /// Compiles rules into a new program, of them only the talks that are wanted.
+    fn compile_rules<'r>(
+        &mut self,
+        rules: impl Iterator<Item = (u32, &'r Rule)>,
+        wanted: impl Fn(Talk) -> bool,
+    ) -> Compiled {
+        let program = self.programs + 1;
+        let mut pieces = std::mem::take(&mut self.pieces);
+        let mut content = Vec::new();
+        for (number, rule) in rules {
+            self.expand(program, number, rule, &mut pieces);
+            content.push(self.content.rule(rule));
+        }
+        pieces.retain(|piece| wanted(piece.key.talk));
+        let compiled = if pieces.is_empty() {
+            Compiled::default()
+        } else {
+            self.programs = program;
+            self.table.add_program(&mut pieces);
+            Compiled {
+                program,
+                content: hash64(&content),
+            }
+        };
+        pieces.clear();
+        self.pieces = pieces;
+        compiled
+    }
+
+    /// Every key and port rectangle under which a rule stands.
+    fn expand(&mut self, program: ProgramId, number: u32, rule: &Rule, pieces: &mut Vec<Piece>) {
+        let protocol = match rule.protocol {
+            Protocol::Any => ANY_PROTOCOL,
+            Protocol::Number(number) => number.into(),
+        };
+        let ports = responder_ports(rule);
+        let sources = rule
+            .source_ports
+            .as_ref()
+            .map_or(&[PortRange::ALL][..], |p| &p.0);
+        for (talk, peers, groups) in self.targets(rule) {
+            for (peer, group) in peers
+                .iter()
+                .flat_map(|p| groups.iter().map(move |g| (*p, *g)))
+            {
+                let key = Key {
+                    program,
+                    peer,
+                    group,
+                    protocol,
+                    talk,
+                };
+                for ports in &ports {
+                    for source in sources {
+                        let sources = (source.first, source.last);
+                        pieces.push(Piece {
+                            key,
+                            rule: number,
+                            ports: *ports,
+                            sources,
+                        });
+                    }
+                }
+            }
+        }
+        self.note_dns_uses(program, rule);
+    }
+
+    /// Who talks how to whom under a rule: talk, tags of the peer, tags of the multicast group.
+    fn targets(&mut self, rule: &Rule) -> Vec<(Talk, Vec<Tag>, Vec<Tag>)> {
+        let initiator = match rule.direction {
+            Direction::FromDevice => Initiator::Device,
+            Direction::ToDevice => Initiator::Peer,
+        };
+        let senders = match (rule.direction, rule.senders.is_empty()) {
+            (Direction::ToDevice, false) => self.peer_tags(&rule.senders),
+            _ => vec![tags::ANY],
+        };
+        let mut targets = Vec::with_capacity(rule.peer.len());
+        let mut stations = Vec::new();
+        for peer in rule.peer.iter() {
+            match peer {
+                Peer::Broadcast => {
+                    let talk = Talk::new(initiator, Cast::Broadcast);
+                    targets.push((talk, senders.clone(), vec![tags::ANY]));
+                }
+                Peer::Multicast(groups) => {
+                    let talk = Talk::new(initiator, Cast::Multicast);
+                    let groups = groups.iter().map(|g| self.tag(Name::Network(*g))).collect();
+                    targets.push((talk, senders.clone(), groups));
+                }
+                station => self.add_station_tags(station, &mut stations),
+            }
+        }
+        if !stations.is_empty() {
+            targets.push((
+                Talk::new(initiator, Cast::Unicast),
+                stations,
+                vec![tags::ANY],
+            ));
+        }
+        targets
+    }
+
+    fn note_dns_uses(&mut self, program: ProgramId, rule: &Rule) {
+        let answer = rule.answer.iter().flat_map(|a| a.from.iter());
+        for peer in rule.peer.iter().chain(rule.senders.iter()).chain(answer) {
+            if let Peer::Dns(name) = peer {
+                let tag = self.tag(Name::Dns(name.clone()));
+                self.dns_uses.insert((program, tag));
+            }
+        }
+    }
+
+    // Tags.
+
+    fn tag(&mut self, name: Name) -> Tag {
+        let next = tags::FIRST_FREE + self.tags.len() as Tag;
+        *self.tags.entry(name).or_insert(next)
+    }
+
+    fn peer_tags(&mut self, peers: &[Peer]) -> Vec<Tag> {
+        let mut found = Vec::with_capacity(peers.len());
+        peers
+            .iter()
+            .for_each(|peer| self.add_station_tags(peer, &mut found));
+        found
+    }
+
+    fn add_station_tags(&mut self, peer: &Peer, found: &mut Vec<Tag>) {
+        let name = match peer {
+            Peer::Any => return found.push(tags::ANY),
+            Peer::MyController => return found.push(tags::MY_CONTROLLER),
+            Peer::SameManufacturer => return found.push(tags::SAME_MANUFACTURER),
+            Peer::Address(networks) => {
+                found.extend(networks.iter().map(|n| self.tag(Name::Network(*n))));
+                return;
+            }
+            Peer::Group(name) => Name::Group(name.clone()),
+            Peer::Role(name) => Name::Role(name.clone()),
+            Peer::Device(name) => Name::Device(name.clone()),
+            Peer::Dns(name) => Name::Dns(name.clone()),
+            Peer::Controller(class) => Name::Controller(class.clone()),
+            Peer::Manufacturer(authority) => Name::Manufacturer(authority.clone()),
+            Peer::Model(url) => Name::Model(url.clone()),
+            // The checker refuses group frames where a station is asked for.
+            Peer::Broadcast | Peer::Multicast(_) => return,
+        };
+        found.push(self.tag(name));
+    }
+
+    /// Which addresses and which entries carry which tags.
+    fn classes(&self, entries: &mut [Entry], first_special: usize) -> (Classes, Vec<Tag>) {
+        let document = self.document;
+        let mut pairs: Vec<(Prefix, Tag)> = Vec::new();
+        for (name, &tag) in &self.tags {
+            match name {
+                Name::Network(prefix) => pairs.push((*prefix, tag)),
+                Name::Group(name) => {
+                    let group = document.groups.get(name);
+                    pairs.extend(
+                        group
+                            .iter()
+                            .flat_map(|g| g.addresses.iter().map(|p| (*p, tag))),
+                    );
+                }
+                Name::Controller(class) => {
+                    let groups = document
+                        .groups
+                        .values()
+                        .filter(|g| g.controller.contains(class));
+                    pairs.extend(groups.flat_map(|g| g.addresses.iter().map(|p| (*p, tag))));
+                }
+                _ => {}
+            }
+        }
+        let mut entry_tags = Vec::new();
+        for (device, entry) in document.devices.iter().zip(&mut entries[1..first_special]) {
+            let start = entry_tags.len();
+            self.device_tags(device, &mut entry_tags);
+            entry.tags = (start as u32, entry_tags.len() as u32);
+            for address in device.addresses.iter().copied() {
+                pairs.extend(
+                    entry_tags[start..]
+                        .iter()
+                        .map(|tag| (Prefix::host(address), *tag)),
+                );
+            }
+        }
+        let everybody = entry_tags.len() as u32;
+        entry_tags.push(tags::ISLAND);
+        let unlisted = entries.iter_mut().filter(|e| e.facts.name.is_empty());
+        for entry in unlisted.filter(|e| e.island.is_some()) {
+            entry.tags = (everybody, everybody + 1);
+        }
+        (Classes::new(pairs), entry_tags)
+    }
+
+    fn device_tags(&self, device: &Device, found: &mut Vec<Tag>) {
+        let mud = device.mud.as_ref();
+        let names = [
+            Some(Name::Device(device.name.clone())),
+            device.role.clone().map(Name::Role),
+            mud.and_then(|m| m.authority())
+                .map(|a| Name::Manufacturer(a.to_owned())),
+            mud.map(|m| Name::Model(m.url.clone())),
+        ];
+        found.extend(
+            names
+                .iter()
+                .flatten()
+                .filter_map(|name| self.tags.get(name)),
+        );
+        if self.is_islander(device) {
+            found.push(tags::ISLAND);
+        }
+    }
+
+    fn dns_names(&self) -> Map<Box<str>, Tag> {
+        let names = self.tags.iter().filter_map(|(name, tag)| match name {
+            Name::Dns(name) => Some((name.as_str().into(), *tag)),
+            _ => None,
+        });
+        names.collect()
+    }
+
+    // Group frames from the core.
+
+    fn vlan_groups(
+        &mut self,
+        chains: &[Chain<'d>],
+        unlisted: &Chain<'d>,
+        entries: &[Entry],
+    ) -> (Map<VlanKey, VlanGroups>, VlanGroups) {
+        let mut by_vlan: BTreeMap<VlanKey, Vec<usize>> = BTreeMap::new();
+        for (index, device) in self.document.devices.iter().enumerate() {
+            by_vlan.entry(device.vlan.0).or_default().push(index);
+        }
+        for vlan in self.special_vlans() {
+            by_vlan.entry(vlan).or_default();
+        }
+        let unlisted_filter = group_filter(&entries[0]);
+        let mut vlans = Map::default();
+        for (vlan, devices) in by_vlan {
+            let mut rules = BTreeMap::new();
+            add_group_rules(unlisted, unlisted_filter, &mut rules);
+            let mut open = false;
+            for index in devices {
+                let entry = &entries[index + 1];
+                add_group_rules(&chains[index], group_filter(entry), &mut rules);
+                open |= entry.open;
+            }
+            let program = self.group_program(&rules);
+            vlans.insert(vlan, VlanGroups { program, open });
+        }
+        let mut rules = BTreeMap::new();
+        add_group_rules(unlisted, unlisted_filter, &mut rules);
+        let program = self.group_program(&rules);
+        (
+            vlans,
+            VlanGroups {
+                program,
+                open: false,
+            },
+        )
+    }
+
+    fn group_program(&mut self, rules: &BTreeMap<u32, &'d Rule>) -> ProgramId {
+        let rules = rules.iter().map(|(number, rule)| (*number, *rule));
+        self.compile_rules(rules, Talk::is_incoming_group).program
+    }
+
+    // The instant.
+
+    fn id(&self) -> String {
+        let now_s = self.now_s;
+        let visits: Vec<bool> = self
+            .document
+            .visits
+            .iter()
+            .map(|v| v.from.unix_s <= now_s && now_s < v.until.unix_s)
+            .collect();
+        let releases: Vec<bool> = self
+            .document
+            .releases
+            .iter()
+            .map(|r| now_s < r.until.unix_s)
+            .collect();
+        hash128_hex(&(self.document, visits, releases, self.island().is_some()))
+    }
+
+    fn valid_until_s(&self) -> Option<u64> {
+        let document = self.document;
+        let visits = document.visits.iter().flat_map(|v| [v.from, v.until]);
+        let releases = document.releases.iter().map(|r| r.until);
+        let island = document
+            .island
+            .iter()
+            .filter(|i| i.active)
+            .filter_map(|i| i.until);
+        let times = visits.chain(releases).chain(island).map(|t| t.unix_s);
+        times.filter(|t| *t > self.now_s).min()
+    }
+}
+
+/// What is a device's own besides its facts.
+struct Own {
+    under_island: bool,
+    open: bool,
+    refusal: Refusal,
+    controller: Option<Name>,
+    manufacturer: Option<Name>,
+}
+
+fn key_of(device: &Device) -> DeviceKey {
+    DeviceKey {
+        mac: device.mac,
+        vlan: device.vlan.0,
+    }
+}
+
+fn active_island(document: &Document, now_s: u64) -> Option<&crate::document::Island> {
+    let island = document.island.as_ref()?;
+    (island.active && island.until.is_some_and(|t| now_s < t.unix_s)).then_some(island)
+}
+
+fn covers(island: &crate::document::Island, device: &Device) -> bool {
+    match (&island.vlan, &island.ward) {
+        (Some(vlan), _) => vlan.0 == device.vlan.0,
+        (None, Some(ward)) => device.ward.as_ref() == Some(ward),
+        (None, None) => true,
+    }
+}
+
+fn numbered<'l, 'd: 'l>(lists: &'l [Listed<'d>]) -> impl Iterator<Item = (u32, &'d Rule)> + 'l {
+    lists.iter().flat_map(|list| (list.first..).zip(list.rules))
+}
+
+/// Which of a device's rules let group frames in. What is inside an island cannot be told from
+/// a group frame of the core, so only life-critical ones stay.
+fn group_filter(entry: &Entry) -> Filter {
+    match (entry.facts.mode, &entry.island) {
+        (Mode::Isolate, _) => Filter::Rescue,
+        (_, Some(_)) => Filter::LifeCritical,
+        _ => Filter::All,
+    }
+}
+
+/// Collects the rules of a device that let broadcast and multicast in. A deny rule cannot be
+/// enforced for one device of a VLAN, and the checker refuses it outside the baseline.
+fn add_group_rules<'d>(chain: &Chain<'d>, filter: Filter, rules: &mut BTreeMap<u32, &'d Rule>) {
+    let lists = chain.visits.iter().chain(&chain.own).chain(&chain.role);
+    for list in lists {
+        for (number, rule) in numbered(std::slice::from_ref(list)) {
+            let group =
+                rule.direction == Direction::ToDevice && rule.peer.iter().any(Peer::is_group_frame);
+            if group && rule.action == Action::Allow && filter.keeps(rule) {
+                rules.insert(number, rule);
+            }
+        }
+    }
+}
+
+/// The responder's ports of a rule; for ICMP `type << 8 | code`.
+fn responder_ports(rule: &Rule) -> Vec<(u16, u16)> {
+    if let Some(kinds) = &rule.icmp {
+        let kinds = kinds.iter().filter_map(|kind| kind.resolve(rule.protocol));
+        return kinds
+            .map(|(kind, code)| {
+                let first = u16::from(kind) << 8;
+                match code {
+                    Some(code) => (first | u16::from(code), first | u16::from(code)),
+                    None => (first, first | 0xff),
+                }
+            })
+            .collect();
+    }
+    let all = [PortRange::ALL];
+    let ports = rule.ports.as_ref().map_or(&all[..], |ports| &ports.0);
+    ports
+        .iter()
+        .map(|range| (range.first, range.last))
+        .collect()
+}
+
+/// Hashes of what names stand for, so that an epoch changes when a group or a role does.
+struct ContentHashes<'d> {
+    document: &'d Document,
+    known: Map<Name, u64>,
+}
+
+impl<'d> ContentHashes<'d> {
+    fn new(document: &'d Document) -> Self {
+        Self {
+            document,
+            known: Map::default(),
+        }
+    }
+
+    /// Everything in a rule that can change a decision; its name and note cannot.
+    fn rule(&mut self, rule: &Rule) -> u64 {
+        let peers = |this: &mut Self, peers: &[Peer]| -> Vec<u64> {
+            peers.iter().map(|peer| this.peer(peer)).collect()
+        };
+        let answer = rule.answer.as_ref();
+        let answer = answer.map(|a| (peers(self, &a.from), &a.ports, a.seconds));
+        hash64(&(
+            (rule.action, rule.direction, rule.protocol),
+            (&rule.ports, &rule.source_ports, &rule.icmp),
+            (peers(self, &rule.peer), peers(self, &rule.senders), answer),
+            (rule.care, rule.refusal),
+        ))
+    }
+
+    fn peer(&mut self, peer: &Peer) -> u64 {
+        let name = match peer {
+            Peer::Group(name) => Name::Group(name.clone()),
+            Peer::Role(name) => Name::Role(name.clone()),
+            Peer::Device(name) => Name::Device(name.clone()),
+            Peer::Controller(class) => Name::Controller(class.clone()),
+            Peer::Manufacturer(authority) => Name::Manufacturer(authority.clone()),
+            Peer::Model(url) => Name::Model(url.clone()),
+            plain => return hash64(plain),
+        };
+        self.of(&name)
+    }
+
+    fn of(&mut self, name: &Name) -> u64 {
+        if let Some(hash) = self.known.get(name) {
+            return *hash;
+        }
+        let hash = self.compute(name);
+        self.known.insert(name.clone(), hash);
+        hash
+    }
+
+    fn compute(&self, name: &Name) -> u64 {
+        let document = self.document;
+        let addresses = |groups: &mut dyn Iterator<Item = &'d crate::document::Group>| {
+            let set: BTreeSet<Prefix> = groups.flat_map(|g| g.addresses.iter().copied()).collect();
+            hash64(&("addresses", set))
+        };
+        let authority = |d: &Device| {
+            d.mud
+                .as_ref()
+                .and_then(|m| m.authority().map(str::to_owned))
+        };
+        match name {
+            Name::Group(name) => addresses(&mut document.groups.get(name).into_iter()),
+            Name::Controller(class) => addresses(
+                &mut document
+                    .groups
+                    .values()
+                    .filter(|g| g.controller.contains(class)),
+            ),
+            Name::Role(name) => self.members(|d| d.role.as_ref() == Some(name)),
+            Name::Device(name) => self.members(|d| d.name == *name),
+            Name::Manufacturer(of) => self.members(|d| authority(d).as_ref() == Some(of)),
+            Name::Model(url) => self.members(|d| d.mud.as_ref().is_some_and(|m| m.url == *url)),
+            Name::Network(_) | Name::Dns(_) => hash64(name),
+        }
+    }
+
+    /// Who is under the island.
+    fn island(&self) -> u64 {
+        let island = self.document.island.as_ref();
+        self.members(|device| island.is_some_and(|island| covers(island, device)))
+    }
+
+    fn members(&self, is_member: impl Fn(&Device) -> bool) -> u64 {
+        let members: BTreeSet<(DeviceKey, &[IpAddr])> = self
+            .document
+            .devices
+            .iter()
+            .filter(|device| is_member(device))
+            .map(|device| (key_of(device), &*device.addresses))
+            .collect();
+        hash64(&("members", members))
+    }
+}
