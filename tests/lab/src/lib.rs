@@ -15,6 +15,7 @@ pub mod layout;
 pub mod loss;
 pub mod netns;
 pub mod process;
+pub mod resilience;
 pub mod rules;
 pub mod services;
 pub mod ward;

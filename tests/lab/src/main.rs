@@ -10,7 +10,7 @@ use clap::{Args, Parser, Subcommand};
 use wardline_lab::control::Control;
 use wardline_lab::exchange::{self, Exchange};
 use wardline_lab::layout::{HOSTS, Side};
-use wardline_lab::{Options, Outcome, Ward, attacks, demo, rules};
+use wardline_lab::{Options, Outcome, Ward, attacks, demo, resilience, rules};
 
 #[derive(Debug, Parser)]
 #[command(
@@ -41,6 +41,8 @@ enum Task {
     Controls(NameArg),
     /// Check that each exchange fails, with the reason that names it, without its rules.
     Rules(NameArg),
+    /// Check that care goes on while policies are swapped and the gateway is killed.
+    Resilience(NameArg),
 }
 
 #[derive(Debug, Args)]
@@ -123,6 +125,7 @@ fn main() -> ExitCode {
         Task::Demo(arguments) => demo(arguments),
         Task::Controls(arguments) => controls(arguments.name),
         Task::Rules(arguments) => rules(arguments.name),
+        Task::Resilience(arguments) => resilience(arguments.name),
     };
     match done {
         Ok(true) => ExitCode::SUCCESS,
@@ -299,6 +302,34 @@ fn rules(name: String) -> Result<bool> {
         );
     }
     Ok(outcomes.iter().all(rules::Outcome::as_it_must))
+}
+
+fn resilience(name: String) -> Result<bool> {
+    let program = demo::gateway_program()?;
+    let gateway = Some(program.clone());
+    let ward = Ward::up(&Options {
+        name,
+        gateway,
+        ..Options::default()
+    })?;
+    let results = Control::connect(&ward.control_socket()).map(|control| {
+        [
+            resilience::swap_under_load(&ward, &control),
+            resilience::kill_and_restart(&ward, &control, &program),
+        ]
+    });
+    ward.down()?;
+    let mut good = true;
+    for result in results? {
+        match result {
+            Ok(what) => println!("ok     {what}"),
+            Err(error) => {
+                println!("FAILED {error:#}");
+                good = false;
+            }
+        }
+    }
+    Ok(good)
 }
 
 fn demo(arguments: DemoArgs) -> Result<bool> {

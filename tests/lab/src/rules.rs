@@ -107,7 +107,10 @@ fn rounds(exchanges: Vec<Exchange>) -> Vec<Vec<Exchange>> {
 }
 
 /// The policy without the rules of these names, wherever they stand.
-fn without(policy: &str, names: &BTreeSet<&str>) -> Result<String> {
+///
+/// # Errors
+/// When the policy is not TOML, or has no rule of one of the names.
+pub(crate) fn without(policy: &str, names: &BTreeSet<&str>) -> Result<String> {
     let mut document: Table = policy.parse().context("the policy in force is not TOML")?;
     let mut found = BTreeSet::new();
     let roles = document.get_mut("roles").and_then(Value::as_table_mut);

@@ -33,6 +33,8 @@ pub enum Stage {
     Controls,
     /// Every exchange fails, for the reason that names it, once its rule is taken out
     Rules,
+    /// Care goes on while policies are swapped and the gateway is killed
+    Resilience,
 }
 
 enum Outcome {
@@ -99,10 +101,7 @@ impl Stage {
     }
 
     fn needs_root(self) -> bool {
-        matches!(
-            self,
-            Self::Setup | Self::Demo | Self::Interrupt | Self::Controls | Self::Rules
-        )
+        !matches!(self, Self::Format | Self::Tidy | Self::Clippy | Self::Unit)
     }
 
     fn run(self) -> Result<()> {
@@ -119,6 +118,7 @@ impl Stage {
             Self::Interrupt => showcase::interrupt(),
             Self::Controls => lab(&["controls"]),
             Self::Rules => lab(&["rules"]),
+            Self::Resilience => lab(&["resilience"]),
         }
     }
 }
