@@ -8,7 +8,7 @@ import sys
 import time
 
 from sdc11073 import observableproperties
-from sdc11073.consumer import SdcConsumer
+from sdc11073.consumer.consumerimpl import SdcConsumer
 from sdc11073.definitions_sdc import SdcV1Definitions
 from sdc11073.mdib import ConsumerMdib
 from sdc11073.wsdiscovery import WSDiscovery
@@ -43,8 +43,13 @@ def main():
     mdib = ConsumerMdib(consumer)
     mdib.init_mdib()
     values = queue.Queue()
-    observableproperties.bind(
-        mdib, metrics_by_handle=lambda metrics: values.put(metrics["rate"].MetricValue.Value))
+
+    def on_metrics(metrics):
+        if metrics:
+            values.put(metrics["rate"].MetricValue.Value)
+
+    # The library holds only a weak reference: `on_metrics` must outlive this call, and does.
+    observableproperties.bind(mdib, metrics_by_handle=on_metrics)
     try:
         received = [int(values.get(timeout=4)) for _ in range(2)]
     except queue.Empty:

@@ -50,6 +50,12 @@ MDIB = """<?xml version="1.0" encoding="UTF-8"?>
 </msg:GetMdibResponse>"""
 
 
+class ReusableServer(_ThreadingHTTPServer):
+    """Listens again at once on a port whose last connections have not timed out yet."""
+
+    allow_reuse_address = True
+
+
 class PinnedServer(HttpServerThreadBase):
     """The library's HTTPS server on a port we choose: the original takes any free one."""
 
@@ -59,7 +65,7 @@ class PinnedServer(HttpServerThreadBase):
         self.port = port
 
     def run(self):
-        self.httpd = _ThreadingHTTPServer(
+        self.httpd = ReusableServer(
             self.logger, (self._my_ipaddress, self.port), self.chunk_size,
             self.supported_encodings)
         self.httpd.socket = self._ssl_context.wrap_socket(self.httpd.socket, server_side=True)

@@ -50,7 +50,7 @@ fn files(ward: &Ward) -> Result<String> {
     let (samba, _) = member_configuration(ward, "pc")?;
     let script = format!(
         "{} && cd {dir} && echo {note} > {note} && smbclient -s {samba} --use-kerberos=required \
-         //dc.ward.test/clinical -c 'get guideline.txt {note}.got; put {note}' && cat {note}.got",
+         --use-krb5-ccache=$KRB5CCNAME //dc.ward.test/clinical -c 'get guideline.txt {note}.got; put {note}' && cat {note}.got",
         kinit(ward, "files", PHYSICIAN)?,
         dir = ward.dir().join("data/member-pc").display(),
         samba = samba.display(),

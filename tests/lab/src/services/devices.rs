@@ -70,7 +70,7 @@ fn service_access(ward: &Ward) -> Result<(Tracked, u16)> {
     .context("cannot write the service log")?;
     let config = format!(
         "listen=YES\nlisten_ipv6=NO\nbackground=NO\nanonymous_enable=YES\nlocal_enable=NO\n\
-         write_enable=NO\nanon_root={root}\nno_anon_password=YES\nftp_username=nobody\n\
+         write_enable=NO\nanon_root={root}\nno_anon_password=YES\nftp_username=ftp\n\
          secure_chroot_dir={empty}\npasv_enable=YES\npasv_min_port={low}\npasv_max_port={high}\n\
          xferlog_enable=YES\nvsftpd_log_file={log}\nseccomp_sandbox=NO\n",
         root = root.display(),

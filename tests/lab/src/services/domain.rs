@@ -39,7 +39,14 @@ pub(super) fn start(ward: &Ward) -> Result<Tracked> {
     run(Command::new("chmod").arg("0777").arg(&share))?;
     fs::write(share.join("guideline.txt"), "wash your hands\n").context("cannot fill the share")?;
     let config = write_config(ward, "dc.conf", &configuration(&data, Some("eth0")))?;
-    let mut command = ward.command("dc", "samba");
+    // Samba's parts find winbindd at a path fixed in the library. A mount of our own puts the
+    // ward's directory there, for the programs on this host only.
+    let mut command = ward.command("dc", "sh");
+    command.args([
+        "-ec",
+        "mkdir -p /run/samba; mount --bind \"$0\" /run/samba; exec samba \"$@\"",
+    ]);
+    command.arg(data_dir(ward, "samba/run")?);
     command.args(["--foreground", "--no-process-group", "--debug-stdout"]);
     command.arg(format!("--configfile={}", config.display()));
     ward.start("dc", "samba", command)
@@ -59,6 +66,9 @@ pub(super) fn wait(ward: &Ward, dc: &Tracked) -> Result<()> {
 /// When they cannot be written.
 pub fn member_configuration(ward: &Ward, host: &str) -> Result<(PathBuf, PathBuf)> {
     let data = data_dir(ward, &format!("member-{host}"))?;
+    for dir in ["private", "state", "cache", "lock", "run"] {
+        data_dir(ward, &format!("member-{host}/{dir}"))?;
+    }
     let samba = format!(
         "[global]\nnetbios name = {}\nworkgroup = WARD\nrealm = {REALM}\nsecurity = ads\n\
          kerberos method = secrets only\nserver role = member server\ndisable netbios = yes\n{}",
@@ -97,6 +107,16 @@ fn make_domain(made: &Path) -> Result<()> {
     run(Command::new("samba-tool")
         .args(["user", "create", PHYSICIAN.0, PHYSICIAN.1])
         .arg(format!("--configfile={}", config.display())))?;
+    // Samba registers its own service names only with its DNS update service, which we do not run.
+    for service in [
+        "ldap/dc.ward.test",
+        "ldap/dc.ward.test/ward.test",
+        "ldap/dc",
+    ] {
+        run(Command::new("samba-tool")
+            .args(["spn", "add", service, "dc$"])
+            .arg(format!("--configfile={}", config.display())))?;
+    }
     fs::write(fresh.join("complete"), "").context("cannot finish the domain")?;
     match fs::rename(&fresh, made) {
         // Another ward was faster: its domain is as good.
@@ -133,7 +153,7 @@ fn directories(data: &Path) -> String {
     format!(
         "private dir = {data}/private\nstate directory = {data}/state\n\
          cache directory = {data}/cache\nlock directory = {data}/lock\npid directory = {data}/run\n\
-         ncalrpc dir = {data}/ncalrpc\nwinbindd socket directory = {data}/winbindd\n\
+         ncalrpc dir = {data}/ncalrpc\n\
          ntp signd socket directory = {data}/ntp\nbinddns dir = {data}/bind-dns\n\
          usershare path =\nlog file = {data}/log.%m\nlogging = file\n"
     )
