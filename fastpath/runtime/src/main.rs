@@ -1,3 +1,82 @@
-//! scratch
+//! `wardline-fastpath`: the process that owns the ports, the flows and the policy in force.
+//!
+//! [`run`] is the order of a start and of a stop. [`worker`] is the packet path, a thread for each
+//! core that shares nothing; everything else runs on the control thread and talks to the workers
+//! through a [`mailbox`].
+
+mod clock;
 mod config;
-fn main() {}
+mod events;
+mod fleet;
+mod heartbeat;
+mod mailbox;
+mod policy;
+mod ports;
+mod run;
+mod server;
+mod state;
+mod steer;
+mod translate;
+mod worker;
+
+use std::io::IsTerminal;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use crate::clock::Clock;
+use crate::config::Config;
+
+/// Exit code for a wrong command line, configuration or initial policy.
+const WRONG_USAGE: u8 = 2;
+
+/// The Wardline fast path: forwards what the policy allows between two DPDK ports.
+#[derive(Debug, Parser)]
+#[command(name = "wardline-fastpath", version)]
+struct Arguments {
+    /// Configuration file (TOML).
+    #[arg(
+        long,
+        value_name = "FILE",
+        default_value = "/etc/wardline/fastpath.toml"
+    )]
+    config: PathBuf,
+    /// Check the configuration and the initial policy it names, then exit.
+    #[arg(long)]
+    check: bool,
+    /// When stopped, give the interfaces back instead of leaving them attached for the next start.
+    #[arg(long)]
+    detach: bool,
+}
+
+fn main() -> ExitCode {
+    let clock = Clock::start();
+    let arguments = Arguments::parse();
+    let config = match Config::load(&arguments.config) {
+        Ok(config) => config,
+        Err(error) => return fail(&error, WRONG_USAGE),
+    };
+    if let Some(path) = &config.policy.initial
+        && let Err(error) = policy::from_file(path)
+    {
+        return fail(&format!("{error:#}"), WRONG_USAGE);
+    }
+    if arguments.check {
+        return ExitCode::SUCCESS;
+    }
+    tracing_subscriber::fmt()
+        .with_max_level(config.log.level.filter())
+        .with_ansi(std::io::stderr().is_terminal())
+        .with_writer(std::io::stderr)
+        .init();
+    match run::run(&config, clock, arguments.detach) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => fail(&format!("{error:#}"), 1),
+    }
+}
+
+fn fail(error: &dyn std::fmt::Display, code: u8) -> ExitCode {
+    eprintln!("wardline-fastpath: {error}");
+    ExitCode::from(code)
+}
