@@ -387,6 +387,35 @@ mod tests {
     }
 
     #[test]
+    fn what_a_storm_may_do_is_what_the_policy_says() {
+        let policy = crate::policy::load().unwrap();
+        let guard = policy
+            .devices
+            .iter()
+            .find(|device| device.name == "vent")
+            .unwrap()
+            .storm;
+        let guard = guard.unwrap();
+        let limits = [
+            ("storm", guard.packets_per_s),
+            ("broadcast-storm", guard.broadcasts_per_s),
+        ];
+        for (name, limit) in limits {
+            let [attack] = choose(&[name.to_owned()]).unwrap()[..] else {
+                panic!("{name}")
+            };
+            let Permitted::Rate { per_second, burst } = attack.permitted else {
+                panic!("{name}")
+            };
+            assert_eq!(
+                (per_second, burst),
+                (u64::from(limit), u64::from(limit)),
+                "{name}"
+            );
+        }
+    }
+
+    #[test]
     fn a_storm_reaches_only_with_what_is_beyond_the_guard() {
         let guard = Permitted::Rate {
             per_second: 100,

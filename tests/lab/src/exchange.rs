@@ -1,5 +1,6 @@
 //! Clinical exchanges: what the ward must be able to do, each judged at both of its ends.
 
+use std::process::Command;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::thread;
@@ -117,29 +118,30 @@ pub(crate) fn token(prefix: &str) -> String {
 
 /// Runs a program on a host, gives up after [`PATIENCE`], returns what it printed.
 pub(crate) fn on(ward: &Ward, host: &str, program: &str, arguments: &[&str]) -> Result<String> {
-    let limit = PATIENCE.as_secs().to_string();
-    run(ward
-        .command(host, "timeout")
-        .args(["-k", "1", &limit, program])
-        .args(arguments))
+    run(limited(ward.command(host, program)).args(arguments))
 }
 
 /// Runs one of the lab's actors on a host and returns the JSON object of its last line.
 pub(crate) fn act(ward: &Ward, host: &str, actor: &str, arguments: &[&str]) -> Result<Value> {
-    let limit = PATIENCE.as_secs().to_string();
-    let program = ward.actor(host, actor);
-    // `ip netns exec NAME PROGRAM…`: the limit goes in front of the program.
-    let words: Vec<_> = program.get_args().skip(3).collect();
-    let text = run(ward
-        .command(host, "timeout")
-        .args(["-k", "1", &limit])
-        .args(words)
-        .args(arguments))?;
+    let text = run(limited(ward.actor(host, actor)).args(arguments))?;
     let last = text
         .lines()
         .last()
         .with_context(|| format!("{actor} on {host} said nothing"))?;
     serde_json::from_str(last).with_context(|| format!("{actor} on {host} said: {last}"))
+}
+
+/// The same command with an end: a denied conversation may otherwise wait for minutes.
+fn limited(command: Command) -> Command {
+    let mut limited = Command::new("timeout");
+    limited.args(["-k", "1", &PATIENCE.as_secs().to_string()]);
+    limited.arg(command.get_program()).args(command.get_args());
+    limited.envs(
+        command
+            .get_envs()
+            .filter_map(|(name, value)| Some((name, value?))),
+    );
+    limited
 }
 
 /// What the service at the other end saw of `token`; it may take a moment to write it down.

@@ -14,6 +14,7 @@ pub mod gateway;
 pub mod layout;
 pub mod loss;
 pub mod netns;
+pub mod policy;
 pub mod process;
 pub mod resilience;
 pub mod rules;

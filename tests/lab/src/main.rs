@@ -1,16 +1,24 @@
 //! The ward from the command line.
 
+mod trials;
+
 use std::fs;
+use std::io::{ErrorKind, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
 use clap::{Args, Parser, Subcommand};
-use wardline_lab::control::Control;
+use serde::Serialize;
 use wardline_lab::exchange::{self, Exchange};
 use wardline_lab::layout::{HOSTS, Side};
-use wardline_lab::{Options, Outcome, Ward, attacks, demo, resilience, rules};
+use wardline_lab::loss::{self, Loss};
+use wardline_lab::process::Tracked;
+use wardline_lab::{Options, Outcome, Ward, policy};
+
+/// How long loss is measured, at most as long as a run of the exchanges takes on a fast machine.
+const LOSS_SECONDS: u32 = 5;
 
 #[derive(Debug, Parser)]
 #[command(
@@ -31,18 +39,13 @@ enum Task {
     Down(NameArg),
     /// Show hosts and programs.
     Status(NameArg),
-    /// Perform the clinical exchanges; the exit code is 1 if one of them failed.
+    /// Perform the clinical exchanges while measuring loss on an allowed conversation; the exit
+    /// code is 1 if an exchange failed or something was lost.
     Exchanges(ExchangeArgs),
-    /// Attack the ward; the exit code is 1 if an attack got through.
-    Attacks(AttackArgs),
-    /// Show the gateway at work: exchanges, attacks and a loss stream at the same time.
-    Demo(DemoArgs),
-    /// Bring a ward up without the gateway and check that every attack then gets through.
-    Controls(NameArg),
-    /// Check that each exchange fails, with the reason that names it, without its rules.
-    Rules(NameArg),
-    /// Check that care goes on while policies are swapped and the gateway is killed.
-    Resilience(NameArg),
+    /// Print the policy the gateway gets: the ward's own, its vendor visit moved to the present.
+    Policy(PolicyArgs),
+    #[command(flatten)]
+    Trial(trials::Trial),
 }
 
 #[derive(Debug, Args)]
@@ -80,39 +83,20 @@ struct ExchangeArgs {
 }
 
 #[derive(Debug, Args)]
-struct AttackArgs {
-    #[command(flatten)]
-    ward: NameArg,
-    /// Perform only this attack; may be given several times.
+struct PolicyArgs {
+    /// Leave this rule out; may be given several times.
     #[arg(long)]
-    only: Vec<String>,
-    /// With the kernel bridge in the gateway's place: every attack must get through.
+    without: Vec<String>,
+    /// Where to write it.
     #[arg(long)]
-    control: bool,
-    /// Write the outcomes as JSON to this file.
-    #[arg(long)]
-    json: Option<PathBuf>,
+    out: PathBuf,
 }
 
-#[derive(Debug, Args)]
-struct DemoArgs {
-    #[command(flatten)]
-    ward: NameArg,
-    /// Without a person: play, report, clean up, end.
-    #[arg(long)]
-    headless: bool,
-    /// How long to play once everything is up. Default: 60 without a person, else no end.
-    #[arg(long, value_name = "N")]
-    seconds: Option<u64>,
-    /// Write the report as JSON to this file.
-    #[arg(long, value_name = "FILE")]
-    json: Option<PathBuf>,
-    /// Write what an outside program needs to look in, once everything is up.
-    #[arg(long, value_name = "FILE")]
-    ready: Option<PathBuf>,
-    /// Policy to enforce instead of the ward's own.
-    #[arg(long, value_name = "FILE")]
-    policy: Option<PathBuf>,
+/// What an `exchanges` run found.
+#[derive(Debug, Serialize)]
+struct Findings {
+    allowed: Vec<Outcome>,
+    loss: Option<Loss>,
 }
 
 fn main() -> ExitCode {
@@ -121,11 +105,8 @@ fn main() -> ExitCode {
         Task::Down(arguments) => Ward::remove(&arguments.name).map(|()| true),
         Task::Status(arguments) => status(&arguments.name),
         Task::Exchanges(arguments) => exchanges(&arguments),
-        Task::Attacks(arguments) => attack_open_ward(&arguments),
-        Task::Demo(arguments) => demo(arguments),
-        Task::Controls(arguments) => controls(arguments.name),
-        Task::Rules(arguments) => rules(arguments.name),
-        Task::Resilience(arguments) => resilience(arguments.name),
+        Task::Policy(arguments) => write_policy(&arguments),
+        Task::Trial(trial) => trial.run(),
     };
     match done {
         Ok(true) => ExitCode::SUCCESS,
@@ -138,7 +119,7 @@ fn main() -> ExitCode {
 }
 
 fn up(arguments: UpArgs) -> Result<bool> {
-    let start = std::time::Instant::now();
+    let start = Instant::now();
     let options = Options {
         name: arguments.ward.name,
         gateway: (arguments.gateway != "none").then(|| PathBuf::from(arguments.gateway)),
@@ -160,8 +141,8 @@ fn up(arguments: UpArgs) -> Result<bool> {
 fn status(name: &str) -> Result<bool> {
     let ward = Ward::open(name)?;
     let programs = ward.programs();
-    println!(
-        "{:<10} {:<5} {:<16} {:<18} PROGRAMS",
+    let mut text = format!(
+        "{:<10} {:<5} {:<16} {:<18} PROGRAMS\n",
         "HOST", "SIDE", "ADDRESS", "HARDWARE ADDRESS"
     );
     for host in HOSTS {
@@ -170,178 +151,110 @@ fn status(name: &str) -> Result<bool> {
         } else {
             "core"
         };
-        let running: Vec<String> = programs
-            .iter()
-            .filter(|(program, _)| program.host == host.name)
-            .map(|(program, alive)| {
-                if *alive {
-                    program.service.clone()
-                } else {
-                    format!("{} (ended)", program.service)
-                }
-            })
-            .collect();
         let (ip, mac) = (host.ip.to_string(), host.mac);
-        println!(
-            "{:<10} {side:<5} {ip:<16} {mac:<18} {}",
-            host.name,
-            running.join(", ")
-        );
+        let running = programs_on(&programs, host.name);
+        text += &format!("{:<10} {side:<5} {ip:<16} {mac:<18} {running}\n", host.name);
     }
+    text += &format!(
+        "{:<10} {:<5} {:<16} {:<18} {}\n",
+        "box",
+        "-",
+        "-",
+        "-",
+        programs_on(&programs, "box")
+    );
+    show(&text)?;
     Ok(programs.iter().all(|(_, alive)| *alive))
+}
+
+fn programs_on(programs: &[(Tracked, bool)], host: &str) -> String {
+    let names = programs
+        .iter()
+        .filter(|(program, _)| program.host == host)
+        .map(|(program, alive)| {
+            if *alive {
+                program.service.clone()
+            } else {
+                format!("{} (ended)", program.service)
+            }
+        });
+    names.collect::<Vec<_>>().join(", ")
 }
 
 fn exchanges(arguments: &ExchangeArgs) -> Result<bool> {
     let ward = Ward::open(&arguments.ward.name)?;
     let chosen = choose(&arguments.only)?;
-    let start = std::time::Instant::now();
-    let outcomes = exchange::perform(&ward, &chosen);
-    for outcome in &outcomes {
-        let mark = if outcome.success { "ok    " } else { "FAILED" };
-        let Outcome {
+    // Only a whole run is long enough to measure loss.
+    let measurement = arguments
+        .only
+        .is_empty()
+        .then(|| loss::start(&ward, LOSS_SECONDS))
+        .transpose()?;
+    let start = Instant::now();
+    let allowed = exchange::perform(&ward, &chosen);
+    let took = start.elapsed();
+    let loss = measurement.map(loss::Measurement::finish).transpose()?;
+    let findings = Findings { allowed, loss };
+    show(&findings.describe(took))?;
+    if let Some(file) = &arguments.json {
+        let text = serde_json::to_string_pretty(&findings).context("cannot encode the outcomes")?;
+        fs::write(file, text).with_context(|| format!("cannot write {}", file.display()))?;
+    }
+    Ok(findings.good())
+}
+
+impl Findings {
+    fn good(&self) -> bool {
+        self.allowed.iter().all(|outcome| outcome.success)
+            && self.loss.is_none_or(|loss| loss.lost() == 0)
+    }
+
+    fn describe(&self, took: Duration) -> String {
+        let mut text = String::new();
+        for Outcome {
             name,
             device,
             duration_ms,
             detail,
+            success,
             ..
-        } = outcome;
-        println!("{mark} {name:<22} {device:<9} {duration_ms:>6} ms  {detail}");
-    }
-    let succeeded = outcomes.iter().filter(|outcome| outcome.success).count();
-    println!(
-        "{succeeded} of {} in {:.1} s",
-        outcomes.len(),
-        start.elapsed().as_secs_f32()
-    );
-    if let Some(file) = &arguments.json {
-        let text = serde_json::to_string_pretty(&outcomes).context("cannot encode the outcomes")?;
-        fs::write(file, text).with_context(|| format!("cannot write {}", file.display()))?;
-    }
-    Ok(succeeded == outcomes.len())
-}
-
-fn attack_open_ward(arguments: &AttackArgs) -> Result<bool> {
-    let ward = Ward::open(&arguments.ward.name)?;
-    let outcomes = attacks::perform(&ward, &attacks::choose(&arguments.only)?)?;
-    if let Some(file) = &arguments.json {
-        let text = serde_json::to_string_pretty(&outcomes).context("cannot encode the outcomes")?;
-        fs::write(file, text).with_context(|| format!("cannot write {}", file.display()))?;
-    }
-    Ok(tell_attacks(&outcomes, arguments.control))
-}
-
-/// Prints what became of attacks; true when it is what it should be.
-fn tell_attacks(outcomes: &[attacks::Outcome], control: bool) -> bool {
-    let good = |outcome: &attacks::Outcome| match control {
-        true => outcome.reached > 0,
-        false => outcome.stopped(),
-    };
-    for outcome in outcomes {
-        println!(
-            "{} {outcome}",
-            if good(outcome) { "ok    " } else { "FAILED" }
-        );
-    }
-    let (all, good) = (
-        outcomes.len(),
-        outcomes.iter().filter(|outcome| good(outcome)).count(),
-    );
-    println!(
-        "{good} of {all} attacks {}",
-        if control {
-            "got through"
-        } else {
-            "were stopped"
+        } in &self.allowed
+        {
+            let mark = if *success { "ok    " } else { "FAILED" };
+            text += &format!("{mark} {name:<20} {device:<9} {duration_ms:>6} ms  {detail}\n");
         }
-    );
-    good == all
-}
-
-fn controls(name: String) -> Result<bool> {
-    let ward = Ward::up(&Options {
-        name,
-        ..Options::default()
-    })?;
-    let outcomes = attacks::perform(&ward, attacks::ALL);
-    ward.down()?;
-    Ok(tell_attacks(&outcomes?, true))
-}
-
-fn rules(name: String) -> Result<bool> {
-    let gateway = Some(demo::gateway_program()?);
-    let ward = Ward::up(&Options {
-        name,
-        gateway,
-        ..Options::default()
-    })?;
-    let outcomes = Control::connect(&ward.control_socket())
-        .and_then(|control| rules::try_without(&ward, &control));
-    ward.down()?;
-    let outcomes = outcomes?;
-    for outcome in &outcomes {
-        let mark = if outcome.as_it_must() {
-            "ok    "
-        } else {
-            "FAILED"
-        };
-        let rules = outcome.rules.join(", ");
-        let reasons: Vec<_> = outcome
-            .reasons
+        let succeeded = self
+            .allowed
             .iter()
-            .map(|(reason, n)| format!("{} {n}", reason.name()))
-            .collect();
-        let became = if outcome.failed {
-            "fails"
-        } else {
-            "still succeeds"
-        };
-        println!(
-            "{mark} {:<24} without {rules}: {became}, {}",
-            outcome.name,
-            reasons.join(", ")
-        );
-    }
-    Ok(outcomes.iter().all(rules::Outcome::as_it_must))
-}
-
-fn resilience(name: String) -> Result<bool> {
-    let program = demo::gateway_program()?;
-    let gateway = Some(program.clone());
-    let ward = Ward::up(&Options {
-        name,
-        gateway,
-        ..Options::default()
-    })?;
-    let results = Control::connect(&ward.control_socket()).map(|control| {
-        [
-            resilience::swap_under_load(&ward, &control),
-            resilience::kill_and_restart(&ward, &control, &program),
-        ]
-    });
-    ward.down()?;
-    let mut good = true;
-    for result in results? {
-        match result {
-            Ok(what) => println!("ok     {what}"),
-            Err(error) => {
-                println!("FAILED {error:#}");
-                good = false;
-            }
+            .filter(|outcome| outcome.success)
+            .count();
+        let (all, took_s) = (self.allowed.len(), took.as_secs_f32());
+        text += &format!("{succeeded} of {all} in {took_s:.1} s\n");
+        if let Some(loss) = &self.loss {
+            let (lost, sent, worst) = (loss.lost(), loss.sent, loss.worst_round_trip_ms);
+            text += &format!("{lost} of {sent} numbered datagrams lost, slowest {worst} ms\n");
         }
+        text
     }
-    Ok(good)
 }
 
-fn demo(arguments: DemoArgs) -> Result<bool> {
-    let seconds = arguments.seconds.or(arguments.headless.then_some(60));
-    demo::run(&demo::Play {
-        name: arguments.ward.name,
-        duration: seconds.map(Duration::from_secs),
-        json: arguments.json,
-        ready: arguments.ready,
-        policy: arguments.policy,
-        live: !arguments.headless,
-    })
+fn write_policy(arguments: &PolicyArgs) -> Result<bool> {
+    let document = arguments
+        .without
+        .iter()
+        .try_fold(policy::load()?, |document, rule| {
+            policy::without(document, rule)
+        })?;
+    policy::write(&document, &arguments.out)?;
+    Ok(true)
+}
+
+/// Prints to a reader who may have gone away, as `head` does.
+fn show(text: &str) -> Result<()> {
+    match std::io::stdout().write_all(text.as_bytes()) {
+        Err(error) if error.kind() != ErrorKind::BrokenPipe => Err(error).context("cannot print"),
+        _ => Ok(()),
+    }
 }
 
 fn choose(names: &[String]) -> Result<Vec<Exchange>> {

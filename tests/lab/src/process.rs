@@ -16,6 +16,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::netns::describe;
 
+/// How long a program may take to end when asked.
+const GRACE: Duration = Duration::from_secs(1);
+
 /// A program the ward started.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Tracked {
@@ -108,13 +111,13 @@ impl Register {
     }
 }
 
-/// Ends process groups: asks first, then insists after two seconds.
+/// Ends process groups: asks first, then insists after [`GRACE`].
 pub fn end(programs: &[Tracked]) {
     let alive = || programs.iter().filter(|program| program.alive());
     for program in alive() {
         signal_group(program.pid, Signal::TERM);
     }
-    let deadline = Instant::now() + Duration::from_secs(2);
+    let deadline = Instant::now() + GRACE;
     while alive().next().is_some() && Instant::now() < deadline {
         sleep(Duration::from_millis(20));
     }

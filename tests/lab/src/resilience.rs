@@ -10,7 +10,6 @@ use std::thread::{self, sleep};
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
-use rustix::process::{Pid, Signal, kill_process};
 use serde::Deserialize;
 
 use crate::attacks::{self, Attack, Outcome, Witness};
@@ -65,7 +64,7 @@ pub fn swap_under_load(ward: &Ward, control: &Control) -> Result<String> {
         reports.acknowledged > 0,
         "the pump's reports were not acknowledged"
     );
-    let revoked = revoke(ward, control, &whole);
+    let revoked = revoke(ward, control);
     control.apply("whole", whole)?;
     revoked?;
     Ok(format!(
@@ -93,11 +92,11 @@ fn renamed(policy: &str, number: u32) -> Result<String> {
 }
 
 /// Takes the permission of a conversation back while it goes on: not one more frame may arrive.
-fn revoke(ward: &Ward, control: &Control, whole: &str) -> Result<()> {
+fn revoke(ward: &Ward, control: &Control) -> Result<()> {
     let link = Link::open(ward, LOAD_S)?;
     sleep(Duration::from_millis(500));
     let pump = host(Link::PUMP).context("the ward has no pump")?;
-    control.apply("revoked", without(whole, &[REPORT_RULE].into())?)?;
+    control.apply("revoked", without(&[REPORT_RULE].into())?)?;
     let filter = format!("src host {} and tcp dst port {}", pump.ip, Link::PORT);
     let witness = Witness::begin(&ward.ns("engine"), &filter)?;
     let reports = link.close()?;
@@ -123,9 +122,7 @@ pub fn kill_and_restart(ward: &Ward, control: &Control, program: &Path) -> Resul
     let link = Link::open(ward, LOAD_S)?;
     sleep(Duration::from_secs(2));
     let killed = control.status()?.pid;
-    let pid = i32::try_from(killed).ok().and_then(Pid::from_raw);
-    kill_process(pid.context("the gateway has no process id")?, Signal::KILL)
-        .context("killing the gateway")?;
+    gateway::kill(ward)?;
     gateway::start(ward, program, None).context("starting the gateway again")?;
     let status = Control::connect(&ward.control_socket())?.status()?;
     ensure!(status.pid != killed, "the killed gateway still answers");

@@ -8,12 +8,12 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use anyhow::{Context, Result, ensure};
 use serde::Serialize;
-use toml::{Table, Value};
 use wardline_policy::Reason;
 
 use crate::control::Control;
 use crate::exchange::{self, Exchange};
 use crate::layout::host;
+use crate::policy;
 use crate::ward::Ward;
 
 /// What the gateway may give as the reason: no rule for a new conversation, or the rule of an old
@@ -55,7 +55,7 @@ pub fn try_without(ward: &Ward, control: &Control) -> Result<Vec<Outcome>> {
             .flat_map(|exchange| exchange.rules)
             .copied()
             .collect();
-        control.apply("rules-out", without(&whole, &out)?)?;
+        control.apply("rules-out", without(&out)?)?;
         let before = Drops::read(control)?;
         let tried = exchange::perform(ward, &round);
         let after = Drops::read(control)?;
@@ -106,44 +106,16 @@ fn rounds(exchanges: Vec<Exchange>) -> Vec<Vec<Exchange>> {
     rounds
 }
 
-/// The policy without the rules of these names, wherever they stand.
+/// The ward's policy without the rules of these names, as text.
 ///
 /// # Errors
-/// When the policy is not TOML, or has no rule of one of the names.
-pub(crate) fn without(policy: &str, names: &BTreeSet<&str>) -> Result<String> {
-    let mut document: Table = policy.parse().context("the policy in force is not TOML")?;
-    let mut found = BTreeSet::new();
-    let roles = document.get_mut("roles").and_then(Value::as_table_mut);
-    let roles = roles.into_iter().flatten().map(|(_, role)| role);
-    roles.for_each(|role| take_out(role, names, &mut found));
-    let devices = document.get_mut("devices").and_then(Value::as_array_mut);
-    devices
-        .into_iter()
-        .flatten()
-        .for_each(|device| take_out(device, names, &mut found));
-    let missing: Vec<_> = names
+/// When it has no rule of one of the names.
+pub(crate) fn without(names: &BTreeSet<&str>) -> Result<String> {
+    let whole = policy::load()?;
+    let rest = names
         .iter()
-        .filter(|name| !found.contains(**name))
-        .collect();
-    ensure!(
-        missing.is_empty(),
-        "the policy has no rules named {missing:?}"
-    );
-    toml::to_string(&document).context("writing the policy without its rules")
-}
-
-fn take_out(owner: &mut Value, names: &BTreeSet<&str>, found: &mut BTreeSet<String>) {
-    let Some(rules) = owner.get_mut("rules").and_then(Value::as_array_mut) else {
-        return;
-    };
-    rules.retain(|rule| {
-        let name = rule.get("name").and_then(Value::as_str).unwrap_or_default();
-        let goes = names.contains(name);
-        if goes {
-            found.insert(name.to_owned());
-        }
-        !goes
-    });
+        .try_fold(whole, |document, name| policy::without(document, name))?;
+    toml::to_string(&rest).context("writing the policy without its rules")
 }
 
 /// Drops for want of a rule, of each device and of frames to no single device.
@@ -182,31 +154,6 @@ impl Drops {
 mod tests {
     use super::*;
     use crate::layout::HOSTS;
-
-    const POLICY: &str = r#"
-        version = 1
-        [[roles.pump.rules]]
-        name = "pump-hl7"
-        [[roles.pump.rules]]
-        name = "pump-tls"
-        [[devices]]
-        name = "ct"
-        [[devices.rules]]
-        name = "dicom-store"
-    "#;
-
-    #[test]
-    fn rules_are_taken_out_of_roles_and_devices() {
-        let rest = without(POLICY, &["pump-hl7", "dicom-store"].into()).unwrap();
-        assert!(!rest.contains("pump-hl7") && !rest.contains("dicom-store"));
-        assert!(rest.contains("pump-tls"));
-    }
-
-    #[test]
-    fn a_rule_that_is_not_there_cannot_be_taken_out() {
-        let error = without(POLICY, &["pump-hl8"].into()).unwrap_err();
-        assert!(error.to_string().contains("pump-hl8"), "{error}");
-    }
 
     #[test]
     fn a_round_shares_neither_device_nor_rule() {

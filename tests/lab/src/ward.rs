@@ -18,6 +18,8 @@ use crate::{certs, gateway, services};
 const INFRASTRUCTURE: [&str; 3] = ["box", "wsw", "csw"];
 /// The internet lives behind the router, on no switch of the VLAN.
 const INTERNET: &str = "inet";
+/// Where each ward keeps its files, by name.
+const RUN_DIR: &str = "/run/wardline-lab";
 /// A namespace for light extra devices, on the ward side.
 const SWARM: &str = "swarm";
 
@@ -57,7 +59,8 @@ impl Ward {
     /// left behind is removed first.
     ///
     /// # Errors
-    /// What could not be made. The partial ward is taken down before returning.
+    /// What could not be made. The partial ward is taken down before returning, unless the
+    /// environment has `WARDLINE_LAB_KEEP`, for those who want to look at it.
     pub fn up(options: &Options) -> Result<Self> {
         let ward = Self::named(&options.name)?;
         ensure!(
@@ -138,6 +141,8 @@ impl Ward {
         command
             .arg("-u")
             .arg(source_dir().join("actors").join(format!("{name}.py")));
+        // The source tree stays as it is.
+        command.env("PYTHONDONTWRITEBYTECODE", "1");
         command
     }
 
@@ -230,7 +235,7 @@ impl Ward {
             fits,
             "`{name}` cannot name a ward: use 1 to 8 lower-case letters or digits"
         );
-        let dir = Path::new("/run/wardline-lab").join(name);
+        let dir = Path::new(RUN_DIR).join(name);
         Ok(Self {
             name: name.to_owned(),
             dir,
@@ -414,6 +419,10 @@ impl Ward {
         if self.dir.exists() {
             fs::remove_dir_all(&self.dir)
                 .with_context(|| format!("cannot remove {}", self.dir.display()))?;
+        }
+        for shared in [Path::new(RUN_DIR), Path::new("/etc/netns")] {
+            // Refused while somebody else has something there, which is as it should be.
+            let _ = fs::remove_dir(shared);
         }
         Ok(())
     }

@@ -244,7 +244,10 @@ pub const ALL: &[Attack] = &[
         target: Target::Host("vent"),
         tool: Tool::Script("storm"),
         arrival: "arp and ether src {from.mac}",
-        permitted: VENTILATOR_GUARD,
+        permitted: Permitted::Rate {
+            per_second: 1_000,
+            burst: 1_000,
+        },
         ..PLAIN
     },
     Attack {
@@ -254,7 +257,10 @@ pub const ALL: &[Attack] = &[
         target: Target::Host("vent"),
         tool: Tool::Script("broadcast-storm"),
         arrival: "arp and ether src {from.mac}",
-        permitted: VENTILATOR_GUARD,
+        permitted: Permitted::Rate {
+            per_second: 100,
+            burst: 100,
+        },
         ..PLAIN
     },
     Attack {
@@ -283,9 +289,3 @@ const SCAN: &[&str] = &[
     "1-1000",
     "{target}",
 ];
-
-/// The storm guard that the ward's policy gives the ventilator.
-const VENTILATOR_GUARD: Permitted = Permitted::Rate {
-    per_second: 200,
-    burst: 200,
-};
