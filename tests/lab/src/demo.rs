@@ -10,6 +10,7 @@ mod report;
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -27,7 +28,9 @@ use crate::loss;
 use crate::ward::{Options, Ward};
 
 /// The loss stream is played in pieces of so many seconds, so that its count is never old.
-const PIECE_S: u64 = 10;
+const PIECE_S: u32 = 5;
+/// How long the devices pause after a round of exchanges.
+const PAUSE: Duration = Duration::from_secs(3);
 /// How often the live view is drawn.
 const REFRESH: Duration = Duration::from_secs(2);
 /// In the live view, how long the attackers rest after having tried everything.
@@ -185,11 +188,20 @@ impl Stage {
     fn play(&self, play: &Play, interrupt: &Interrupt, score: &Mutex<Score>) -> Result<()> {
         let ward = self.ward()?;
         let end = play.duration.map(|duration| Instant::now() + duration);
-        let over = || interrupt.came() || end.is_some_and(|end| Instant::now() >= end);
+        // Care must go on, and be measured, for as long as somebody attacks.
+        let attacked = AtomicBool::new(false);
+        let over = || {
+            let time_is_up = end.is_some_and(|end| Instant::now() >= end);
+            interrupt.came() || (time_is_up && attacked.load(Ordering::Relaxed))
+        };
         let results = thread::scope(|scope| {
-            let exchanges = scope.spawn(|| exchange_all(ward, &over, score));
-            let stream = scope.spawn(|| stream_all(ward, end, interrupt, score));
-            let attacks = scope.spawn(|| attack_all(ward, end.is_none(), interrupt, score));
+            let exchanges = scope.spawn(|| exchange_all(ward, &over, interrupt, score));
+            let stream = scope.spawn(|| stream_all(ward, &over, score));
+            let attacks = scope.spawn(|| {
+                let result = attack_all(ward, end.is_none(), interrupt, score);
+                attacked.store(true, Ordering::Relaxed);
+                result
+            });
             if play.live {
                 while !over() {
                     live::draw(&self.control, &held(score));
@@ -228,7 +240,12 @@ impl Drop for Stage {
 }
 
 /// Performs every exchange again and again until it is over, at least once each.
-fn exchange_all(ward: &Ward, over: &dyn Fn() -> bool, score: &Mutex<Score>) -> Result<()> {
+fn exchange_all(
+    ward: &Ward,
+    over: &dyn Fn() -> bool,
+    interrupt: &Interrupt,
+    score: &Mutex<Score>,
+) -> Result<()> {
     let exchanges = exchange::all();
     loop {
         let outcomes = exchange::perform(ward, &exchanges);
@@ -236,6 +253,7 @@ fn exchange_all(ward: &Ward, over: &dyn Fn() -> bool, score: &Mutex<Score>) -> R
         if over() {
             return Ok(());
         }
+        interrupt.wait(PAUSE);
     }
 }
 
@@ -256,21 +274,10 @@ fn attack_all(ward: &Ward, again: bool, interrupt: &Interrupt, score: &Mutex<Sco
     }
 }
 
-/// Plays the loss stream until the end, or until interrupted.
-fn stream_all(
-    ward: &Ward,
-    end: Option<Instant>,
-    interrupt: &Interrupt,
-    score: &Mutex<Score>,
-) -> Result<()> {
-    while !interrupt.came() {
-        let left = end.map_or(PIECE_S, |end| {
-            end.saturating_duration_since(Instant::now()).as_secs()
-        });
-        let Some(seconds) = u32::try_from(left.min(PIECE_S)).ok().filter(|s| *s > 0) else {
-            return Ok(());
-        };
-        let piece = loss::start(ward, seconds)?.finish()?;
+/// Plays the loss stream until it is over.
+fn stream_all(ward: &Ward, over: &dyn Fn() -> bool, score: &Mutex<Score>) -> Result<()> {
+    while !over() {
+        let piece = loss::start(ward, PIECE_S)?.finish()?;
         held(score).loss.add(&piece);
     }
     Ok(())

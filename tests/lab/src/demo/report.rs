@@ -37,6 +37,8 @@ pub struct Report {
     allowed: Vec<Allowed>,
     attacks: Vec<attacks::Outcome>,
     loss: Loss,
+    /// What is not as it should be, in words.
+    faults: Vec<String>,
 }
 
 /// A clinical exchange over the whole run.
@@ -113,7 +115,7 @@ impl Report {
     /// Asks the gateway for its side of the story.
     pub(super) fn new(score: Score, control: &Control, ward_up: Duration) -> Result<Self> {
         let status = control.status()?;
-        Ok(Self {
+        let mut report = Self {
             startup_ms: status.startup_ms,
             ward_up_ms: u64::try_from(ward_up.as_millis()).unwrap_or(u64::MAX),
             software_version: status.software_version,
@@ -132,26 +134,30 @@ impl Report {
             allowed: score.allowed,
             attacks: score.attacks,
             loss: score.loss,
-        })
+            faults: Vec::new(),
+        };
+        report.faults = report.find_faults();
+        Ok(report)
     }
 
     /// Care went on, no attack arrived, nothing was lost and every frame is accounted for.
     pub fn is_good(&self) -> bool {
-        self.faults().is_empty()
+        self.faults.is_empty()
     }
 
-    fn faults(&self) -> Vec<String> {
+    fn find_faults(&self) -> Vec<String> {
         let mut faults = Vec::new();
         for allowed in self.allowed.iter().filter(|allowed| !allowed.success) {
-            let first = allowed.failures.first().map_or("", String::as_str);
-            let (failed, runs) = (allowed.failures.len(), allowed.runs);
-            faults.push(format!(
-                "exchange {} failed {failed} of {runs}: {first}",
-                allowed.name
-            ));
+            let first = allowed
+                .failures
+                .first()
+                .and_then(|failure| failure.lines().next());
+            let (name, failed, runs) = (allowed.name, allowed.failures.len(), allowed.runs);
+            let why = first.unwrap_or_default();
+            faults.push(format!("exchange {name} failed {failed} of {runs}: {why}"));
         }
         for attack in self.attacks.iter().filter(|attack| !attack.stopped()) {
-            faults.push(format!("attack {attack}"));
+            faults.push(format!("attack {} was not stopped", attack.name));
         }
         if self.loss.lost > 0 || self.loss.received == 0 {
             let Loss { sent, lost, .. } = self.loss;
@@ -213,15 +219,14 @@ impl fmt::Display for Report {
             self.startup_ms,
             self.devices.len()
         )?;
-        let faults = self.faults();
-        for fault in &faults {
+        for fault in &self.faults {
             writeln!(f, "FAULT   {fault}")?;
         }
         let (exchanges, attacks) = (self.allowed.len(), self.attacks.len());
         writeln!(
             f,
             "{exchanges} exchanges, {attacks} attacks, {} faults",
-            faults.len()
+            self.faults.len()
         )
     }
 }
