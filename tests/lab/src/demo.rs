@@ -249,6 +249,10 @@ fn exchange_all(
     let exchanges = exchange::all();
     loop {
         let outcomes = exchange::perform(ward, &exchanges);
+        if interrupt.came() {
+            // Whoever was under way then failed because we ended it.
+            return Ok(());
+        }
         held(score).exchanged(outcomes);
         if over() {
             return Ok(());
