@@ -42,7 +42,6 @@ const FUNCTIONS: &[&str] = &[
     "rte_thread_unregister",
     "rte_dev_probe",
     "rte_socket_id",
-    "rte_pktmbuf_pool_create",
     "rte_pktmbuf_free_bulk",
     "rte_mempool_avail_count",
     "rte_eth_dev_get_port_by_name",
@@ -175,7 +174,11 @@ fn missing(needed: &Needed, why: &str) -> ! {
 
 fn compile_shim(cflags: &[String]) {
     let mut build = cc::Build::new();
-    build.file("shim.c").opt_level(2).debug(false);
+    build
+        .file("shim.c")
+        .opt_level(2)
+        .debug(false)
+        .flag("-Werror=implicit-function-declaration");
     for flag in cflags {
         build.flag(flag);
     }

@@ -10,6 +10,7 @@
 #include <rte_lcore.h>
 #include <rte_log.h>
 #include <rte_mbuf.h>
+#include <rte_mbuf_pool_ops.h>
 #include <rte_mempool.h>
 
 #include "shim.h"
@@ -24,6 +25,32 @@ uint16_t
 shim_eth_tx_burst(uint16_t port, uint16_t queue, struct rte_mbuf **mbufs, uint16_t count)
 {
 	return rte_eth_tx_burst(port, queue, mbufs, count);
+}
+
+struct rte_mempool *
+shim_pktmbuf_pool_create(const char *name, unsigned int count, unsigned int cache, uint16_t data_room,
+			 int socket)
+{
+	struct rte_mempool *pool =
+		rte_mempool_create_empty(name, count, sizeof(struct rte_mbuf) + data_room, cache,
+					 sizeof(struct rte_pktmbuf_pool_private), socket,
+					 RTE_MEMPOOL_F_NO_SPREAD);
+	int ret;
+
+	if (pool == NULL)
+		return NULL;
+	ret = rte_mempool_set_ops_byname(pool, rte_mbuf_best_mempool_ops(), NULL);
+	if (ret == 0) {
+		rte_pktmbuf_pool_init(pool, NULL);
+		ret = rte_mempool_populate_default(pool);
+	}
+	if (ret < 0) {
+		rte_mempool_free(pool);
+		rte_errno = -ret;
+		return NULL;
+	}
+	rte_mempool_obj_iter(pool, rte_pktmbuf_init, NULL);
+	return pool;
 }
 
 int

@@ -6,9 +6,13 @@
 use std::io::Read;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use anyhow::Context;
 use wardline_dpdk::{Burst, Eal, EalConfig, HugePages, Mempool, Port, PortConfig, PortSpec, Queue};
+
+/// How long the worker goes on after the kernel took over, to forward what is in the rings.
+const DRAIN: Duration = Duration::from_millis(20);
 
 fn main() -> anyhow::Result<()> {
     tracing_subscriber::fmt().with_env_filter("info").init();
@@ -26,7 +30,7 @@ fn main() -> anyhow::Result<()> {
         worker_cpus: vec![0],
         pci: Vec::new(),
     })?;
-    let pool = Mempool::new(&eal, 16_384, 1500)?;
+    let pool = Mempool::new(&eal, Mempool::count_for(2), 1500)?;
     let (left, left_queue) = open(&eal, "left", left, pool)?;
     let (right, right_queue) = open(&eal, "right", right, pool)?;
     tracing::info!(memory = %eal.memory(), "forwarding");
@@ -37,6 +41,9 @@ fn main() -> anyhow::Result<()> {
         forward(left_queue, right_queue, &stopped);
     })?;
     std::io::stdin().read_to_end(&mut Vec::new())?;
+    left.hand_to_kernel()?;
+    right.hand_to_kernel()?;
+    std::thread::sleep(DRAIN);
     stop.store(true, Ordering::Relaxed);
     worker.join()?;
     tracing::info!(left = ?left.stats(), right = ?right.stats(), "stopped");

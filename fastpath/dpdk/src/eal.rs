@@ -276,9 +276,6 @@ fn arguments(config: &EalConfig, memory: Memory) -> Result<Vec<CString>, Error> 
             list.extend(["-m".into(), memory_mb.to_string()]);
         }
     }
-    // One memory channel: DPDK then adds no padding that spreads buffers over channels, which would
-    // push the largest AF_XDP buffer beyond the page it has to fit in.
-    list.extend(["-n".into(), "1".into()]);
     list.extend(["--no-telemetry".into(), "--log-level=*:warning".into()]);
     if config.pci.is_empty() {
         list.push("--no-pci".into());

@@ -17,6 +17,22 @@ const HEADROOM: u32 = dpdk_sys::RTE_PKTMBUF_HEADROOM + 256;
 /// Buffers each lcore keeps to itself, so that most bursts touch no shared ring.
 const CACHE: u32 = 256;
 
+/// DPDK wants at least one and a half caches full.
+const COUNT_MIN: u32 = 2 * CACHE;
+
+/// Bytes in front of each buffer: the pool's and the buffer's own description.
+const BOOKKEEPING: u32 = 64 + dpdk_sys::SHIM_MBUF_SIZE;
+
+/// The longest frame of an MTU in bytes, header and two VLAN tags included.
+pub(crate) const fn frame_max(mtu: u16) -> u32 {
+    mtu as u32 + FRAME_OVERHEAD as u32
+}
+
+/// Bytes of the buffer for such a frame. The kernel uses whole cache lines only.
+const fn room(frame_max: u32) -> u32 {
+    (frame_max + HEADROOM).next_multiple_of(64)
+}
+
 /// Packet buffers of one worker, shared by the queues of both its ports so that forwarding copies
 /// nothing.
 ///
@@ -35,30 +51,48 @@ unsafe impl Send for Mempool {}
 unsafe impl Sync for Mempool {}
 
 impl Mempool {
+    /// Buffers that never run out while a worker serves one queue each of `ports` ports: what the
+    /// rings of an AF_XDP queue hold when all are full (2,048 each for filling, receiving and
+    /// sending), and as much again for the worker itself.
+    pub const fn count_for(ports: u32) -> u32 {
+        // One less than a power of two wastes nothing in the ring behind the pool.
+        ((3 * ports + 1) * 2048).next_power_of_two() - 1
+    }
+
+    /// Bytes of memory a pool takes, to size [`EalConfig::memory_mb`](crate::EalConfig::memory_mb).
+    pub const fn bytes_for(count: u32, mtu: u16) -> u64 {
+        const POINTER: u64 = 8;
+        let stride = BOOKKEEPING + room(frame_max(mtu));
+        count as u64 * (stride as u64 + POINTER)
+    }
+
     /// Makes a pool of `count` buffers, each for a frame of `mtu` bytes payload.
     ///
     /// # Errors
     /// When the memory does not suffice or is not in one piece.
     pub fn new(_eal: &Eal, count: u32, mtu: u16) -> Result<Self, Error> {
+        if count < COUNT_MIN {
+            return Err(Error::Config {
+                what: format!("{count} packet buffers are too few: {COUNT_MIN} is the least"),
+            });
+        }
         static NEXT: AtomicU32 = AtomicU32::new(0);
         let name = format!("packets{}", NEXT.fetch_add(1, Ordering::Relaxed));
         let name = CString::new(name).map_err(|error| Error::Config {
             what: error.to_string(),
         })?;
-        let frame_max = u32::from(mtu) + u32::from(FRAME_OVERHEAD);
-        // A multiple of the cache line, which is what the kernel's view of the buffer ends at.
-        let room = (frame_max + HEADROOM).next_multiple_of(64);
+        let frame_max = frame_max(mtu);
+        let room = room(frame_max);
         let data_room = u16::try_from(room).map_err(|_| Error::Config {
             what: format!("MTU {mtu} is too large for a packet buffer"),
         })?;
         // SAFETY: the name outlives the call, which copies it; DPDK is initialised since an Eal
-        // exists; the operations name is null for the default.
+        // exists.
         let raw = unsafe {
-            dpdk_sys::rte_pktmbuf_pool_create(
+            dpdk_sys::shim_pktmbuf_pool_create(
                 name.as_ptr(),
                 count,
                 CACHE,
-                0,
                 data_room,
                 dpdk_sys::rte_socket_id().cast_signed(),
             )

@@ -1,6 +1,7 @@
 //! The settings of a kernel interface that a transparent port needs.
 
 use std::fs;
+use std::io;
 use std::net::IpAddr;
 
 use crate::error::Error;
@@ -125,16 +126,17 @@ fn switch_offloads_off(interface: &str) -> Result<(), Error> {
             continue;
         }
         let outcome = ethtool.switch_off(offload);
+        if let Err(cause) = outcome
+            && cause.kind() == io::ErrorKind::PermissionDenied
+        {
+            return Err(system(interface, "switching offloads off", cause));
+        }
         if ask()? {
             let name = offload.name();
-            let why = outcome
-                .err()
-                .map(|error| format!(" ({error})"))
-                .unwrap_or_default();
             return Err(refuse(
                 interface,
                 &format!(
-                    "its driver does not switch {name} off{why}: frames would not pass as they came; \
+                    "its driver does not switch {name} off: frames would not pass as they came; \
                      try `ethtool -K {interface} {name} off` or use another NIC"
                 ),
             ));

@@ -1,13 +1,15 @@
 //! Ports: what a configuration may name, opened and started, as send and receive queues.
 
+use std::collections::BTreeSet;
 use std::ffi::{CStr, CString};
 use std::mem::MaybeUninit;
+use std::sync::Mutex;
 
 use crate::burst::{RxQueue, TxQueue};
 use crate::eal::Eal;
 use crate::error::{DpdkError, Error};
 use crate::log;
-use crate::mempool::{FRAME_OVERHEAD, Mempool};
+use crate::mempool::{Mempool, frame_max};
 use crate::netdev;
 use crate::xdp;
 
@@ -23,7 +25,9 @@ pub enum PortSpec {
         /// Copy even where the NIC's driver offers zero copy.
         force_copy: bool,
     },
-    /// A kernel interface through AF_PACKET.
+    /// A kernel interface through AF_PACKET: for interfaces AF_XDP cannot take, or frames too long
+    /// for it. Not quite transparent, since DPDK's driver has the kernel reassemble IPv4 fragments
+    /// (beyond the MTU they count as oversize) and gives every VLAN tag the type 0x8100.
     AfPacket {
         /// Its name.
         interface: String,
@@ -138,6 +142,11 @@ impl Port {
             }
             PortSpec::AfPacket { interface } => {
                 netdev::prepare(interface, config.mtu, netdev::Use::AfPacket)?;
+                tracing::warn!(
+                    port = config.name,
+                    "af_packet reassembles IPv4 fragments and turns 802.1ad tags into 802.1Q tags; \
+                     af_xdp does neither"
+                );
                 queues = port.add(config, &config.spec.devargs(config, 0, pools.len()), pools)?;
             }
             PortSpec::Pci { .. } | PortSpec::Devargs { .. } => {
@@ -182,6 +191,19 @@ impl Port {
             sum.tx_errors += stats.oerrors;
         }
         sum
+    }
+
+    /// Hands the traffic to the kernel, for a planned exit: from the next frame on it goes to the
+    /// bridge the interface is in, and the XDP program stays for the next start. Workers should run
+    /// on for a moment to forward what is in the rings. Ports that are not AF_XDP have no such way.
+    ///
+    /// # Errors
+    /// When the process may not change BPF maps.
+    pub fn hand_to_kernel(&self) -> Result<(), Error> {
+        match &self.spec {
+            PortSpec::AfXdp { interface, .. } => xdp::empty_socket_map(interface).map(|_| ()),
+            _ => Ok(()),
+        }
     }
 
     /// Probes one DPDK device, configures and starts it with one queue for each pool.
@@ -262,6 +284,7 @@ struct Device<'a> {
 
 impl<'a> Device<'a> {
     fn probe(config: &'a PortConfig, devargs: &str) -> Result<Self, Error> {
+        const NO_DRIVER: i32 = -libc::EFAULT;
         let bad = |_| Error::Config {
             what: format!("{}: device arguments hold a NUL byte", config.name),
         };
@@ -269,24 +292,43 @@ impl<'a> Device<'a> {
         let name = CString::new(name).map_err(bad)?;
         let devargs = CString::new(devargs).map_err(bad)?;
         if let Some(id) = find(&name) {
-            return Ok(Self { id, config });
+            return Self::claim(id, config);
         }
         log::forget();
         // SAFETY: DPDK is initialised and copies the string.
         let code = unsafe { dpdk_sys::rte_dev_probe(devargs.as_ptr()) };
-        match find(&name) {
-            Some(id) if code == 0 => Ok(Self { id, config }),
+        match (find(&name), code) {
+            (Some(id), 0) => Self::claim(id, config),
+            (None, NO_DRIVER) => Err(Error::Config {
+                what: format!(
+                    "{}: DPDK has no driver for \"{}\"; a device's name is that of its driver and a \
+                     number, as in net_pcap0",
+                    config.name,
+                    name.to_string_lossy()
+                ),
+            }),
             _ => Err(Error::Port {
                 port: config.name.clone(),
                 doing: "opening the device",
-                cause: if code == 0 {
-                    DpdkError(libc::ENODEV)
-                } else {
-                    DpdkError::from_return(code)
+                cause: match code {
+                    0 => DpdkError(libc::ENODEV),
+                    code => DpdkError::from_return(code),
                 },
                 said: log::recent(),
             }),
         }
+    }
+
+    /// A device serves one port: two would poll the same queues.
+    fn claim(id: u16, config: &'a PortConfig) -> Result<Self, Error> {
+        static CLAIMED: Mutex<BTreeSet<u16>> = Mutex::new(BTreeSet::new());
+        let is_new = CLAIMED.lock().is_ok_and(|mut claimed| claimed.insert(id));
+        if !is_new {
+            return Err(Error::Config {
+                what: format!("{}: the device is another port already", config.name),
+            });
+        }
+        Ok(Self { id, config })
     }
 
     fn info(&self) -> Result<dpdk_sys::rte_eth_dev_info, Error> {
@@ -328,7 +370,12 @@ impl<'a> Device<'a> {
         let mut key = symmetric_key(info.hash_key_size);
         let hash = info.flow_type_rss_offloads & dpdk_sys::SHIM_RSS_WANTED;
         let mut conf = dpdk_sys::rte_eth_conf::default();
-        conf.rxmode.mtu = u32::from(self.config.mtu);
+        conf.rxmode.mtu = match self.config.spec {
+            // The driver states the limit of an ordinary Ethernet frame here, whatever the size of
+            // its ring's slots, and looks at nothing but these.
+            PortSpec::AfPacket { .. } => u32::from(self.config.mtu.min(1500)),
+            _ => u32::from(self.config.mtu),
+        };
         let symmetric = queues > 1 && hash != 0;
         if symmetric {
             conf.rxmode.mq_mode = dpdk_sys::RTE_ETH_MQ_RX_RSS;
@@ -466,11 +513,6 @@ fn find(name: &CStr) -> Option<u16> {
     // SAFETY: the name is NUL-terminated and the place for the number valid.
     let code = unsafe { dpdk_sys::rte_eth_dev_get_port_by_name(name.as_ptr(), &raw mut id) };
     (code == 0).then_some(id)
-}
-
-/// The longest frame of an MTU in bytes, header and two VLAN tags included.
-fn frame_max(mtu: u16) -> u32 {
-    u32::from(mtu) + u32::from(FRAME_OVERHEAD)
 }
 
 fn default_ring(wanted: u16) -> u16 {

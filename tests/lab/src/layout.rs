@@ -1,7 +1,7 @@
 //! Who is on the ward: every host with its place, hardware address and network address.
 //!
 //! One flat clinical VLAN, 10.20.0.0/22, as hospitals build them: servers under 10.20.0.x, devices
-//! under 10.20.1.x by DHCP reservation. The hardware addresses carry prefixes that the IEEE gave to
+//! under 10.20.1.x by DHCP reservation, IPv6 addresses by router advertisement. The hardware addresses carry prefixes that the IEEE gave to
 //! makers of such equipment. The monitors of the broadcast pair keep the 126.0.0.0/8 addresses
 //! their real models compute for themselves.
 
@@ -50,6 +50,10 @@ pub const SUBNET: &str = "10.20.0.0/22";
 pub const NETMASK: Ipv4Addr = Ipv4Addr::new(255, 255, 252, 0);
 /// DNS domain and, in capitals, Kerberos realm of the hospital.
 pub const DOMAIN: &str = "ward.test";
+/// Prefix from which every host makes itself an IPv6 address, announced by `infra`.
+pub const PREFIX_V6: &str = "fd20:20::";
+/// IPv6 addresses set by hand: the announcer's and that of a service that devices use over IPv6.
+pub const STATIC_V6: [(&str, &str); 2] = [("infra", "fd20:20::2"), ("broker", "fd20:20::18")];
 /// Where the "internet" answers, behind the router.
 pub const INTERNET: [Ipv4Addr; 3] = [
     Ipv4Addr::new(203, 0, 113, 10),

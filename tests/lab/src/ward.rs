@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, bail, ensure};
 use serde_json::Value;
 
-use crate::layout::{Addressing, HOSTS, Host, Side, host};
+use crate::layout::{Addressing, HOSTS, Host, STATIC_V6, Side, host};
 use crate::netns::{self, Namespace, run};
 use crate::process::{self, Register, Tracked};
 use crate::{certs, gateway, services};
@@ -383,6 +383,9 @@ impl Ward {
                 lines += "route add default via 10.20.0.1\n";
             }
             ns.ip(&lines)?;
+        }
+        for (_, address) in STATIC_V6.iter().filter(|(name, _)| *name == host.name) {
+            ns.ip(&format!("addr add {address}/64 dev eth0 nodad\n"))?;
         }
         Ok(())
     }

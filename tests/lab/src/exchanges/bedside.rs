@@ -6,8 +6,12 @@ use std::process::Stdio;
 use anyhow::{Context, Result, ensure};
 
 use crate::exchange::{Exchange, act, seen, token};
+use crate::layout::STATIC_V6;
 use crate::services::devices::FTP_DATA_PORTS;
 use crate::ward::{Ward, address_of};
+
+/// The broker as the badge reaches it over IPv6.
+const BROKER_V6: &str = STATIC_V6[1].1;
 
 pub(super) const ALL: &[Exchange] = &[
     Exchange {
@@ -74,7 +78,13 @@ pub(super) const ALL: &[Exchange] = &[
         name: "badge-mqtt",
         device: "badge",
         rules: &["badge-mqtt"],
-        run: badge_mqtt,
+        run: |ward| badge_mqtt(ward, &address_of("broker")?),
+    },
+    Exchange {
+        name: "badge-mqtt-ipv6",
+        device: "badge",
+        rules: &["badge-mqtt"],
+        run: |ward| badge_mqtt(ward, BROKER_V6),
     },
     Exchange {
         name: "voice-call",
@@ -239,7 +249,7 @@ fn transfers(ward: &Ward) -> usize {
 }
 
 /// A nurse presses the badge; a subscriber on the broker's host gets the call.
-fn badge_mqtt(ward: &Ward) -> Result<String> {
+fn badge_mqtt(ward: &Ward, broker: &str) -> Result<String> {
     let call = token("call");
     let topic = format!("ward/call/{call}");
     let listener = ward
@@ -248,12 +258,7 @@ fn badge_mqtt(ward: &Ward) -> Result<String> {
         .stdout(Stdio::piped())
         .spawn()
         .context("cannot listen on the broker")?;
-    let sent = act(
-        ward,
-        "badge",
-        "mqtt_badge",
-        &[&address_of("broker")?, &topic, &call],
-    );
+    let sent = act(ward, "badge", "mqtt_badge", &[broker, &topic, &call]);
     let heard = listener
         .wait_with_output()
         .context("the listener did not end")?;
@@ -265,7 +270,7 @@ fn badge_mqtt(ward: &Ward) -> Result<String> {
         heard.trim()
     );
     Ok(format!(
-        "{call} acknowledged to the badge and heard by the subscriber"
+        "{call} acknowledged to the badge by {broker} and heard by the subscriber"
     ))
 }
 

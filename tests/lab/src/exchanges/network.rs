@@ -6,7 +6,7 @@ use anyhow::{Context, Result, ensure};
 
 use crate::exchange::{Exchange, on};
 use crate::layout::host;
-use crate::services::{lease_file, unconfined};
+use crate::services::{lease_environment, unconfined};
 use crate::ward::{Ward, address_of, source_dir};
 
 pub(super) const ALL: &[Exchange] = &[
@@ -38,13 +38,27 @@ fn dhcp(ward: &Ward) -> Result<String> {
         .join("actors/dhcp-lease.sh")
         .display()
         .to_string();
-    let lease = format!("LEASE_FILE={}", lease_file(ward, "pump2").display());
+    let settings =
+        lease_environment(ward, "pump2").map(|(name, value)| format!("{name}={}", value.display()));
     on(
         ward,
         "pump2",
         "env",
         &[
-            &lease, "udhcpc", "-f", "-n", "-q", "-i", "eth0", "-t", "3", "-T", "1", "-s", &script,
+            &settings[0],
+            &settings[1],
+            "udhcpc",
+            "-f",
+            "-n",
+            "-q",
+            "-i",
+            "eth0",
+            "-t",
+            "3",
+            "-T",
+            "1",
+            "-s",
+            &script,
         ],
     )?;
     ensure!(

@@ -20,8 +20,8 @@ pub const REALM: &str = "WARD.TEST";
 pub const ADMINISTRATOR: (&str, &str) = ("Administrator", "Ward-Test-1");
 /// Who logs on at the workstation.
 pub const PHYSICIAN: (&str, &str) = ("physician", "Ward-Test-2");
-/// Ports for remote procedure calls, pinned so that a policy can name them.
-pub const RPC_PORTS: &str = "49152-49159";
+/// Ports for remote procedure calls, kept together so that a policy could name them.
+const RPC_PORTS: &str = "49152-49159";
 
 /// Starts the domain controller.
 pub(super) fn start(ward: &Ward) -> Result<Tracked> {

@@ -8,7 +8,7 @@ use anyhow::{Context, Result};
 use serde_json::json;
 
 use super::{data_dir, domain, unconfined, unity_node, wait_for_ports, write_config};
-use crate::layout::{Addressing, DOMAIN, HOSTS, NETMASK};
+use crate::layout::{Addressing, DOMAIN, HOSTS, NETMASK, PREFIX_V6};
 use crate::netns::run;
 use crate::process::Tracked;
 use crate::ward::{Ward, address_of};
@@ -126,7 +126,8 @@ fn worklist(ward: &Ward) -> Result<(Tracked, u16)> {
     Ok((ward.start("pacs", "worklist", command)?, WORKLIST_PORT))
 }
 
-/// DHCP with a reservation for each device, and DNS for the whole hospital.
+/// DHCP with a reservation for each device, DNS for the whole hospital, and router advertisements
+/// that announce an IPv6 prefix but no way out.
 fn dnsmasq(ward: &Ward) -> Result<(Tracked, u16)> {
     let mut config = format!(
         "port=53\nno-resolv\nno-hosts\nno-ping\ninterface=eth0\nbind-interfaces\nuser=root\n\
@@ -135,6 +136,7 @@ fn dnsmasq(ward: &Ward) -> Result<(Tracked, u16)> {
          dhcp-range=10.20.2.0,10.20.3.250,{NETMASK},2h\n\
          dhcp-option=option:router,10.20.0.1\ndhcp-option=option:dns-server,10.20.0.2\n\
          dhcp-option=option:ntp-server,10.20.0.2\n\
+         enable-ra\ndhcp-range={PREFIX_V6},ra-only\nra-param=eth0,10,0\n\
          address=/update.vendor.test/203.0.113.10\n",
         dir = ward.dir().display(),
     );

@@ -5,19 +5,22 @@ pub(crate) mod domain;
 pub(crate) mod hospital;
 
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 
-use crate::layout::{Addressing, HOSTS, Host, Side};
+use crate::layout::{Addressing, HOSTS, Host, PREFIX_V6, Side};
+use crate::netns::run;
 use crate::process::Tracked;
 use crate::ward::{Ward, address_of, cache_dir, source_dir};
 
 pub use devices::start_swarm;
 
+/// The device that works over IPv6 too.
+const IPV6_DEVICE: &str = "badge";
 /// How long a device may take to get its address.
 const LEASE_LIMIT: Duration = Duration::from_secs(20);
 
@@ -49,12 +52,51 @@ pub fn start_devices(ward: &Ward) -> Result<()> {
             || lease.exists(),
         )?;
     }
-    devices::start(ward)
+    devices::start(ward)?;
+    wait_for_ipv6(ward, IPV6_DEVICE)
+}
+
+/// Waits until a device has made itself an address from the announced prefix and may use it.
+fn wait_for_ipv6(ward: &Ward, host: &str) -> Result<()> {
+    let deadline = Instant::now() + LEASE_LIMIT;
+    loop {
+        let mut list = Command::new("ip");
+        list.args([
+            "-n",
+            ward.ns(host).name(),
+            "-6",
+            "-o",
+            "addr",
+            "show",
+            "dev",
+            "eth0",
+        ]);
+        let text = run(list.args(["scope", "global", "-tentative"]))?;
+        if text.contains(PREFIX_V6.trim_end_matches(':')) {
+            return Ok(());
+        }
+        ensure!(
+            Instant::now() < deadline,
+            "{host} has made itself no IPv6 address"
+        );
+        thread::sleep(Duration::from_millis(50));
+    }
 }
 
 /// Where a device's DHCP client notes the leases it got.
 pub fn lease_file(ward: &Ward, host: &str) -> PathBuf {
     ward.dir().join(format!("lease-{host}"))
+}
+
+/// What `dhcp-lease.sh` needs to know.
+pub(crate) fn lease_environment(ward: &Ward, host: &str) -> [(&'static str, PathBuf); 2] {
+    let resolver = Path::new("/etc/netns")
+        .join(ward.ns(host).name())
+        .join("resolv.conf");
+    [
+        ("LEASE_FILE", lease_file(ward, host)),
+        ("RESOLVER_FILE", resolver),
+    ]
 }
 
 fn start_dhcp_client(ward: &Ward, host: &Host) -> Result<Option<Tracked>> {
@@ -87,14 +129,13 @@ fn start_dhcp_client(ward: &Ward, host: &Host) -> Result<Option<Tracked>> {
                 .arg(file("pid"))
                 .arg("eth0");
             // dhclient hands its script a clean environment, save for what `-e` names.
-            let lease = lease_file(ward, host.name);
-            command
-                .arg("-e")
-                .arg(format!("LEASE_FILE={}", lease.display()));
+            for (name, value) in lease_environment(ward, host.name) {
+                command.arg("-e").arg(format!("{name}={}", value.display()));
+            }
             command
         }
     };
-    command.env("LEASE_FILE", lease_file(ward, host.name));
+    command.envs(lease_environment(ward, host.name));
     ward.start(host.name, "dhcp", command).map(Some)
 }
 
@@ -104,9 +145,8 @@ pub(crate) fn unconfined(program: &str) -> Result<PathBuf> {
     let dir = cache_dir().join("bin");
     fs::create_dir_all(&dir).with_context(|| format!("cannot create {}", dir.display()))?;
     let copy = dir.join(program);
-    let found =
-        crate::netns::run(Command::new("sh").args(["-c", &format!("command -v {program}")]))
-            .with_context(|| format!("`{program}` is missing: install what packages.txt lists"))?;
+    let found = run(Command::new("sh").args(["-c", &format!("command -v {program}")]))
+        .with_context(|| format!("`{program}` is missing: install what packages.txt lists"))?;
     let source = PathBuf::from(found.trim());
     let stale = fs::metadata(&copy).and_then(|copy| copy.modified()).ok()
         < fs::metadata(&source)
