@@ -45,10 +45,10 @@ pub fn swap_under_load(ward: &Ward, control: &Control) -> Result<String> {
         }
         attacks.join().ok().context("the attacker panicked")?
     })?;
+    let (lost, reports) = (stream.finish()?, link.close()?);
     for outcome in &attacked {
         ensure!(outcome.stopped(), "during the swaps: {outcome}");
     }
-    let (lost, reports) = (stream.finish()?, link.close()?);
     ensure!(
         lost.lost() == 0,
         "{} of {} allowed datagrams were lost",
