@@ -9,6 +9,7 @@ use std::net::IpAddr;
 
 use crate::diagnostic::Diagnostics;
 use crate::document::{Action, Device, Direction, Document, EtherRule, Peer, Rule};
+use crate::parse::check_in_memory;
 use crate::program::{ANY_PROTOCOL, Key, Piece, ProgramId, Table, Talk};
 use crate::scalar::{EtherMatch, FrameTarget, PortRange, Prefix, Protocol};
 use crate::snapshot::{
@@ -25,6 +26,7 @@ use crate::types::{Care, Cast, DeviceKey, Initiator, Mode, Refusal, Side, VlanKe
 /// Everything that is wrong with the document. A document that came out of [`crate::parse`] has
 /// been checked and compiles; one made in memory may not.
 pub fn compile(document: &Document, now_s: u64) -> Result<PolicySnapshot, Diagnostics> {
+    check_in_memory(document)?;
     Ok(build(document, now_s))
 }
 

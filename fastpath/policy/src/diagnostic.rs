@@ -97,7 +97,9 @@ pub(crate) fn nearest<'c>(
     candidates
         .into_iter()
         .map(|candidate| (strsim::damerau_levenshtein(word, candidate), candidate))
-        .filter(|(distance, candidate)| *distance <= 1 + candidate.len() / 4)
+        .filter(|(distance, candidate)| {
+            *distance <= 1 + candidate.len() / 4 && distance < &candidate.len()
+        })
         .min()
         .map(|(_, candidate)| candidate)
 }

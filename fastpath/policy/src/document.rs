@@ -5,10 +5,14 @@
 //! documents compare equal and hash equal.
 
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
+use std::fmt;
+use std::marker::PhantomData;
 use std::net::IpAddr;
 
 use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
+use serde::de::{MapAccess, Visitor};
+use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::scalar::{
     EtherMatch, FrameTarget, IcmpKind, Many, PortRange, Prefix, Protocol, Time, Vlan,
@@ -34,10 +38,18 @@ pub struct Document {
     #[serde(default, skip_serializing_if = "is_default")]
     pub defaults: Defaults,
     /// Named sets of addresses.
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    #[serde(
+        default,
+        skip_serializing_if = "BTreeMap::is_empty",
+        deserialize_with = "unique_names"
+    )]
     pub groups: BTreeMap<String, Group>,
     /// Templates: what a kind of device may do.
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    #[serde(
+        default,
+        skip_serializing_if = "BTreeMap::is_empty",
+        deserialize_with = "unique_names"
+    )]
     pub roles: BTreeMap<String, Role>,
     /// The devices.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -460,6 +472,39 @@ pub struct Island {
 
 fn is_default<T: Default + PartialEq>(value: &T) -> bool {
     *value == T::default()
+}
+
+/// Reads a table and refuses a name that stands in it twice, as JSON would allow.
+fn unique_names<'de, D, T>(deserializer: D) -> Result<BTreeMap<String, T>, D::Error>
+where
+    D: Deserializer<'de>,
+    T: Deserialize<'de>,
+{
+    struct Unique<T>(PhantomData<T>);
+
+    impl<'de, T: Deserialize<'de>> Visitor<'de> for Unique<T> {
+        type Value = BTreeMap<String, T>;
+
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("a table of names")
+        }
+
+        fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+            let mut named = BTreeMap::new();
+            while let Some((name, value)) = map.next_entry::<String, T>()? {
+                match named.entry(name) {
+                    Entry::Vacant(free) => free.insert(value),
+                    Entry::Occupied(taken) => {
+                        let message = format!("`{}` is defined twice", taken.key());
+                        return Err(serde::de::Error::custom(message));
+                    }
+                };
+            }
+            Ok(named)
+        }
+    }
+
+    deserializer.deserialize_map(Unique(PhantomData))
 }
 
 fn both_sides() -> Many<Side> {

@@ -6,16 +6,19 @@
 //! new flow with a [`Query`] and gets a [`Decision`].
 
 mod baseline;
+pub mod check;
 mod compile;
 pub mod diagnostic;
 pub mod document;
 pub mod parse;
 mod program;
+mod read;
 pub mod reason;
 pub mod scalar;
 pub mod snapshot;
 mod stable;
 mod tags;
+mod tree;
 pub mod types;
 
 pub use compile::compile;

@@ -80,8 +80,14 @@ impl<'de, T: Deserialize<'de>> Visitor<'de> for ManyVisitor<T> {
         Ok(Many(vec![T::deserialize(v.into_deserializer())?]))
     }
 
-    fn visit_map<A: de::MapAccess<'de>>(self, map: A) -> Result<Many<T>, A::Error> {
-        Ok(Many(vec![T::deserialize(MapAccessDeserializer::new(map))?]))
+    fn visit_map<A: de::MapAccess<'de>>(self, mut map: A) -> Result<Many<T>, A::Error> {
+        let one = T::deserialize(MapAccessDeserializer::new(&mut map))?;
+        match map.next_key::<String>()? {
+            None => Ok(Many(vec![one])),
+            Some(key) => Err(de::Error::custom(format_args!(
+                "`{key}` stands beside another key; write a list of tables with one key each"
+            ))),
+        }
     }
 
     fn visit_seq<A: de::SeqAccess<'de>>(self, seq: A) -> Result<Many<T>, A::Error> {

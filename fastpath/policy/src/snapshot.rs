@@ -284,7 +284,7 @@ impl PolicySnapshot {
             None => &device.programs,
         };
         if let Some(rule) = self.search(programs, Some(device), query) {
-            return self.decided(rule, device.refusal);
+            return self.decided(rule, query.cast, device.refusal);
         }
         if device.open {
             return allowed(Reason::LifeCriticalOpen, RuleId(0), device.facts.care, None);
@@ -303,7 +303,7 @@ impl PolicySnapshot {
     pub fn decide_group(&self, vlan: VlanKey, query: &Query<'_>) -> Decision {
         let groups = self.vlans.get(&vlan).unwrap_or(&self.other_vlans);
         if let Some(rule) = self.search(&[groups.program, self.baseline], None, query) {
-            return self.decided(rule, self.default_refusal);
+            return self.decided(rule, query.cast, self.default_refusal);
         }
         if groups.open {
             return allowed(
@@ -365,7 +365,7 @@ impl PolicySnapshot {
             }
         }
         match best {
-            Some(rule) => self.decided(rule, Refusal::Silent),
+            Some(rule) => self.decided(rule, Cast::Unicast, Refusal::Silent),
             None => denied(
                 Reason::BaselineDenied,
                 RuleId(0),
@@ -497,7 +497,7 @@ impl PolicySnapshot {
         inside
     }
 
-    fn decided(&self, rule: u32, refusal: Refusal) -> Decision {
+    fn decided(&self, rule: u32, cast: Cast, refusal: Refusal) -> Decision {
         let facts = &self.rules[rule as usize];
         let id = RuleId(rule);
         if !facts.allow {
@@ -512,9 +512,11 @@ impl PolicySnapshot {
             Scope::Device | Scope::Role => Reason::Allowed,
             Scope::Baseline => Reason::Baseline,
         };
-        let answer = self
-            .answer_of(id)
-            .map(|a| AnswerWindow { seconds: a.seconds });
+        let answer = match cast {
+            Cast::Unicast => None,
+            Cast::Broadcast | Cast::Multicast => self.answer_of(id),
+        };
+        let answer = answer.map(|a| AnswerWindow { seconds: a.seconds });
         allowed(reason, id, facts.care, answer)
     }
 }
