@@ -1,6 +1,6 @@
 //! Starting DPDK's environment abstraction layer (EAL), and running workers on its lcores.
 
-use std::ffi::{CString, c_char, c_int, c_void};
+use std::ffi::{CStr, CString, c_char, c_int, c_void};
 use std::fmt;
 use std::fs;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -102,10 +102,18 @@ impl Eal {
                 said: log::recent(),
             });
         }
+        warn_of_known_faults(Self::version());
         Ok(Self {
             memory,
             workers: worker_lcores(),
         })
+    }
+
+    /// The version of the DPDK library in use, such as "DPDK 22.11.11".
+    pub fn version() -> &'static str {
+        // SAFETY: returns a string constant.
+        let text = unsafe { CStr::from_ptr(dpdk_sys::rte_version()) };
+        text.to_str().unwrap_or("DPDK")
     }
 
     /// Where packet memory came from.
@@ -193,6 +201,22 @@ impl<R> Worker<R> {
             }),
         }
     }
+}
+
+/// Before 22.11.9 the AF_XDP driver read freed memory when it counted bytes, and `net_null` copied
+/// wrongly.
+fn warn_of_known_faults(version: &str) {
+    if has_known_faults(version) {
+        tracing::warn!("{version} has faults that 22.11.9 mends; update the library");
+    }
+}
+
+fn has_known_faults(version: &str) -> bool {
+    let release = version.trim_start_matches("DPDK ").strip_prefix("22.11");
+    let minor = release
+        .and_then(|rest| rest.strip_prefix('.'))
+        .unwrap_or("0");
+    release.is_some() && minor.parse::<u32>().is_ok_and(|minor| minor < 9)
 }
 
 type Job = Box<dyn FnOnce() + Send>;
@@ -386,6 +410,14 @@ mod tests {
         );
         let nowhere = error(cpus(vec![9999]));
         assert!(nowhere.starts_with("worker CPU 9999 is not one this process may use"));
+    }
+
+    #[test]
+    fn old_releases_are_known() {
+        let faulty = ["DPDK 22.11.0", "DPDK 22.11", "DPDK 22.11.8"];
+        assert!(faulty.into_iter().all(has_known_faults));
+        let good = ["DPDK 22.11.9", "DPDK 22.11.11", "DPDK 24.11.2", "DPDK"];
+        assert!(!good.into_iter().any(has_known_faults));
     }
 
     #[test]

@@ -34,6 +34,7 @@ fn any_device_by_its_arguments() {
     a_ring_gives_back_what_it_got(&eal, pool);
     a_full_ring_drops_and_counts(&eal, pool);
     a_subset_leaves_and_the_rest_is_freed(&eal, pool);
+    frames_move_from_burst_to_burst(&eal, pool);
     a_capture_file_is_copied(&eal, pool);
     frames_beyond_the_mtu_are_dropped(&eal, pool);
     the_null_device_has_as_many_frames_as_asked(&eal, pool);
@@ -115,6 +116,31 @@ fn a_subset_leaves_and_the_rest_is_freed(eal: &Eal, pool: Mempool) {
         assert_eq!(*frame, frames[2 * number + 1]);
     }
     drop(burst);
+    assert_eq!(pool.available(), BUFFERS);
+}
+
+fn frames_move_from_burst_to_burst(eal: &Eal, pool: Mempool) {
+    let (_, mut source) = open(eal, "net_ring5", pool).unwrap();
+    let frames: Vec<Vec<u8>> = (0..6).map(|n| vec![n; 60]).collect();
+    source.tx.send_copies(frames.iter().map(Vec::as_slice));
+    let (mut left, mut right) = (Burst::new(), Burst::new());
+    assert_eq!(source.rx.receive(&mut left), frames.len());
+    let mut places = Vec::new();
+    left.split_off(0b10_1001, |index, frame| {
+        places.push(index);
+        right.push(frame).unwrap();
+    });
+    assert_eq!(places, [0, 3, 5]);
+    let numbers = |burst: &Burst| burst.frames().iter().map(|f| f[0]).collect::<Vec<_>>();
+    assert_eq!((numbers(&left), left.held()), (vec![1, 2, 4], 0b111));
+    assert_eq!((numbers(&right), right.held()), (vec![0, 3, 5], 0b111));
+
+    left.split_off(u64::MAX, |_, frame| drop(frame));
+    assert!(left.is_empty());
+    assert_eq!(source.tx.send(&mut right, u64::MAX).sent, 3);
+    assert_eq!(source.rx.receive(&mut left), 3);
+    assert_eq!(numbers(&left), [0, 3, 5]);
+    drop((left, right));
     assert_eq!(pool.available(), BUFFERS);
 }
 
