@@ -4,7 +4,7 @@ use etherparse::{IpNumber, Ipv4HeaderSlice, err};
 use wardline_policy::Reason;
 
 use super::position;
-use crate::meta::{Fragment, L3, PacketMeta};
+use crate::meta::{L3, PacketMeta};
 
 const END_OF_OPTIONS: u8 = 0;
 const NO_OPERATION: u8 = 1;
@@ -49,14 +49,12 @@ pub(super) fn read(frame: &[u8], meta: &mut PacketMeta) -> Result<(), Reason> {
     }
     check_options(header.options(), header.protocol())?;
     meta.fragment = super::transport::fragment(
+        header.protocol(),
         u32::from(header.identification()),
         header.fragments_offset().value(),
         header.more_fragments(),
         meta.end - meta.l4_offset,
     )?;
-    if meta.fragment != Fragment::Whole {
-        super::transport::check_first_bytes(meta)?;
-    }
     Ok(())
 }
 

@@ -7,6 +7,8 @@
 //! look inside: RFC 8200 gives no means to tell an unknown header from an unknown protocol, and
 //! a number no rule names is denied.
 
+use core::net::Ipv6Addr;
+
 use etherparse::{
     IpAuthHeaderSlice, IpNumber, Ipv6FragmentHeaderSlice, Ipv6Header, Ipv6HeaderSlice,
     Ipv6RawExtHeaderSlice, err,
@@ -43,7 +45,10 @@ pub(super) fn read(frame: &[u8], meta: &mut PacketMeta) -> Result<(), Reason> {
     meta.l4_offset = position(offset + Ipv6Header::LEN)?;
     meta.end = position(offset + total_len)?;
     meta.payload_offset = meta.end;
-    if header.source_addr().is_multicast() {
+    // Mapped addresses never stand on the wire (RFC 6890); in one they would pass for IPv4.
+    let mapped = |address: Ipv6Addr| address.to_ipv4_mapped().is_some();
+    let (source, destination) = (header.source_addr(), header.destination_addr());
+    if source.is_multicast() || mapped(source) || mapped(destination) {
         return Err(Reason::BadHeader);
     }
     walk(packet, header.next_header(), meta)
@@ -70,7 +75,7 @@ fn walk(packet: &[u8], first: IpNumber, meta: &mut PacketMeta) -> Result<(), Rea
         if next == IpNumber::IPV6_FRAGMENTATION_HEADER {
             read_fragment(rest, meta)?;
             if let Fragment::Later { .. } = meta.fragment {
-                return super::transport::check_first_bytes(meta);
+                return Ok(());
             }
         }
         next = following;
@@ -127,6 +132,7 @@ fn read_fragment(rest: &[u8], meta: &mut PacketMeta) -> Result<(), Reason> {
         return Err(Reason::Ipv6ExtHeader);
     }
     meta.fragment = super::transport::fragment(
+        header.next_header(),
         header.identification(),
         header.fragment_offset().value(),
         header.more_fragments(),

@@ -26,7 +26,14 @@ const FRAGMENT_UNIT: u16 = 8;
 const MAX_DATAGRAM: u32 = 65_535;
 
 /// The fragment state by offset (in units of 8 bytes), "more" flag and bytes of fragment data.
-pub(super) fn fragment(id: u32, units: u16, more: bool, len: u16) -> Result<Fragment, Reason> {
+/// A fragment at offset 8 can rewrite the flags of a TCP header: refused (RFC 3128).
+pub(super) fn fragment(
+    protocol: IpNumber,
+    id: u32,
+    units: u16,
+    more: bool,
+    len: u16,
+) -> Result<Fragment, Reason> {
     if units == 0 && !more {
         return Ok(Fragment::Whole);
     }
@@ -34,27 +41,20 @@ pub(super) fn fragment(id: u32, units: u16, more: bool, len: u16) -> Result<Frag
     if len == 0 || end > MAX_DATAGRAM || (more && !len.is_multiple_of(FRAGMENT_UNIT)) {
         return Err(Reason::BadHeader);
     }
+    if units == 1 && protocol == IpNumber::TCP {
+        return Err(Reason::TinyFragment);
+    }
     Ok(if units == 0 {
         Fragment::First { id, len }
     } else {
+        let offset = units * FRAGMENT_UNIT;
         Fragment::Later {
             id,
-            offset: units * FRAGMENT_UNIT,
+            offset,
             len,
             more,
         }
     })
-}
-
-/// A fragment at offset 8 can rewrite the flags of a TCP header (RFC 3128).
-pub(super) fn check_first_bytes(meta: &PacketMeta) -> Result<(), Reason> {
-    match meta.fragment {
-        Fragment::Later {
-            offset: FRAGMENT_UNIT,
-            ..
-        } if meta.protocol == IpNumber::TCP.0 => Err(Reason::TinyFragment),
-        _ => Ok(()),
-    }
 }
 
 /// Fills transport header and payload offset of an IP frame.
