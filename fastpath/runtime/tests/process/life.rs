@@ -118,6 +118,32 @@ fn detached_it_gives_the_interfaces_back() {
     assert!(pings(&wire.device, 3), "the bridge carries on");
 }
 
+#[test]
+fn the_heartbeat_stops_with_the_worker() {
+    let options = WireOptions::default();
+    let Some(wire) = Wire::new("the_heartbeat_stops_with_the_worker", options) else {
+        return;
+    };
+    let gateway = Gateway::start(&wire, &GatewayOptions::default());
+    let beats = || {
+        let content = std::fs::read(gateway.file("heartbeat")).expect("there");
+        assert_eq!(content[..4], *b"WLHB");
+        u64::from_le_bytes(content[64..72].try_into().expect("eight bytes"))
+    };
+    let before = beats();
+    let deadline = Instant::now() + PATIENCE;
+    while beats() == before {
+        assert!(Instant::now() < deadline, "no beat");
+    }
+    gateway.signal(Signal::STOP);
+    // The signal takes effect at the worker's next instruction, not at ours.
+    std::thread::sleep(Duration::from_millis(200));
+    let stopped = beats();
+    std::thread::sleep(Duration::from_millis(200));
+    assert_eq!(beats(), stopped);
+    gateway.signal(Signal::CONT);
+}
+
 fn xdp_programs(wire: &Wire) -> usize {
     let links = wire.gateway.ip("-details link show");
     links
