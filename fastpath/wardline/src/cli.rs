@@ -202,7 +202,9 @@ Which side a packet came from: its file with --ward and --core; its source MAC a
 --ward-macs; else its source MAC address by the devices the policy lists. Without any of these it \
 is guessed: a station that is spoken to before it speaks is on the hospital's side.
 
-With --json: one object a line for each packet, and a summary as the last line.";
+With --json: one object a line for each packet (type, index, time, side, device, flow, verdict, \
+reason, rule), and a summary as the last line. The verdict is forward, would-drop or drop; the \
+reason of would-drop is the one it would have been dropped for.";
 
 /// The steps of the ladder a replay can be forced to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
