@@ -10,6 +10,7 @@ pub mod check;
 mod compile;
 pub mod diagnostic;
 pub mod document;
+pub mod mud;
 pub mod parse;
 mod program;
 mod read;
