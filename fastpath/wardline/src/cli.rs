@@ -173,7 +173,8 @@ pub(crate) struct ReplayArgs {
     /// Policy document, TOML or (by the ending .json) JSON
     #[arg(long, value_name = "FILE")]
     pub policy: Option<PathBuf>,
-    /// Give the device with this MAC address the rules of a MUD file (RFC 8520); may be repeated
+    /// Give the device with this MAC address the rules of a MUD file (RFC 8520); may be repeated.
+    /// A device the policy does not list is taken to be untagged and enforced
     #[arg(long, value_name = "MAC=FILE", value_parser = mac_and_file)]
     pub mud: Vec<(MacAddr, PathBuf)>,
     /// Stations on the devices' side; everything else is the hospital's
