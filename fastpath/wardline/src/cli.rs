@@ -173,7 +173,8 @@ pub(crate) struct ReplayArgs {
     /// Policy document, TOML or (by the ending .json) JSON
     #[arg(long, value_name = "FILE")]
     pub policy: Option<PathBuf>,
-    /// Give the device with this MAC address the rules of a MUD file (RFC 8520); may be repeated
+    /// Give the device with this MAC address the rules of a MUD file (RFC 8520); may be repeated.
+    /// A device the policy does not list is taken to be untagged and enforced
     #[arg(long, value_name = "MAC=FILE", value_parser = mac_and_file)]
     pub mud: Vec<(MacAddr, PathBuf)>,
     /// Stations on the devices' side; everything else is the hospital's
@@ -202,7 +203,9 @@ Which side a packet came from: its file with --ward and --core; its source MAC a
 --ward-macs; else its source MAC address by the devices the policy lists. Without any of these it \
 is guessed: a station that is spoken to before it speaks is on the hospital's side.
 
-With --json: one object a line for each packet, and a summary as the last line.";
+With --json: one object a line for each packet (type, index, time, side, device, flow, verdict, \
+reason, rule), and a summary as the last line. The verdict is forward, would-drop or drop; the \
+reason of would-drop is the one it would have been dropped for.";
 
 /// The steps of the ladder a replay can be forced to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]

@@ -11,6 +11,9 @@ use crate::failure::Failure;
 use crate::table::{Table, printable};
 use crate::words;
 
+/// Raw device arguments can be long.
+const PORT_CHARS: usize = 32;
+
 pub(crate) fn run(args: &ControlArgs, out: &mut dyn Write) -> Result<(), Failure> {
     let status = Link::open(&args.socket)?.call(|client| client.status())?;
     if args.json {
@@ -59,7 +62,8 @@ fn head(status: &Status, out: &mut dyn Write) -> Result<(), Failure> {
             words::rfc3339_s(at)
         )?;
     }
-    writeln!(out, "{}", printable(&status.memory.note))?;
+    let (mib, note) = (status.memory.mib, printable(&status.memory.note));
+    writeln!(out, "Memory of the packet path: {mib} MiB; {note}.")?;
     if status.events_dropped > 0 {
         let lost = words::count(status.events_dropped);
         writeln!(out, "{lost} events were lost because nobody fetched them.")?;
@@ -83,7 +87,7 @@ fn ports(ports: &[PortStatus], out: &mut dyn Write) -> Result<(), Failure> {
         let stats = &port.stats;
         table.row([
             words::word(port.side),
-            port.device.clone(),
+            words::shortened(&port.device, PORT_CHARS),
             port.driver.clone(),
             words::word(port.link),
             port.mtu.to_string(),

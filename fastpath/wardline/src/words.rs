@@ -214,6 +214,14 @@ fn port_name(protocol: u8, port: u16) -> Option<&'static str> {
     })
 }
 
+/// At most so many characters, the last of them an ellipsis if some are missing.
+pub(crate) fn shortened(text: &str, chars: usize) -> String {
+    if text.chars().count() <= chars {
+        return text.to_owned();
+    }
+    text.chars().take(chars - 1).chain(['…']).collect()
+}
+
 /// `arp`, `lldp`, or the number.
 pub(crate) fn ethertype(number: u16) -> String {
     match number {
@@ -257,6 +265,8 @@ mod tests {
         assert_eq!(rfc3339_s(0), "1970-01-01T00:00:00Z");
         assert_eq!(clock(1_500_000_000_123_456), "2017-07-14 02:40:00.123");
         assert_eq!(duration(59), "59 s");
+        assert_eq!(shortened("net_pcap0", 9), "net_pcap0");
+        assert_eq!(shortened("net_pcap10", 9), "net_pcap…");
         assert_eq!(duration(7_800), "2 h 10 min");
         assert_eq!(duration(100_000), "1 d 3 h");
         assert_eq!(ago(5_000_000, 4_000_000), "now");

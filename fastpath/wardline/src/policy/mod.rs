@@ -44,10 +44,7 @@ fn apply(control: &ControlArgs, args: &ApplyArgs, out: &mut dyn Write) -> Result
         Err(ClientError::Refused(refused)) if !refused.diagnostics.is_empty() => {
             let findings: Vec<Finding> = refused.diagnostics.iter().map(Finding::from).collect();
             findings::report(&source, &findings, &mut std::io::stderr().lock())?;
-            return Err(Failure::input(format!(
-                "{}; the old policy stays in force",
-                refused.message
-            )));
+            return Err(Failure::input(refused.message));
         }
         Err(error) => return Err(error.into()),
     };

@@ -22,18 +22,7 @@ pub(crate) struct Source {
 impl Source {
     /// Reads a file (`-`: standard input), at most what the fast path would take.
     pub(crate) fn read(path: &Path) -> Result<Self, Failure> {
-        let stdin = path == Path::new("-");
-        let name = if stdin {
-            "standard input".to_owned()
-        } else {
-            path.display().to_string()
-        };
-        let text = if stdin {
-            bounded(io::stdin().lock())
-        } else {
-            File::open(path).and_then(bounded)
-        };
-        let text = text.map_err(|e| Failure::input(format!("cannot read {name}: {e}")))?;
+        let (name, text) = read_text(path)?;
         let format = match path.extension() {
             Some(ending) if ending.eq_ignore_ascii_case("json") => Format::Json,
             None if text.trim_start().starts_with('{') => Format::Json,
@@ -76,12 +65,28 @@ impl Source {
     }
 }
 
+/// The name and the content of a text file (`-`: standard input).
+pub(crate) fn read_text(path: &Path) -> Result<(String, String), Failure> {
+    let (name, text) = if path == Path::new("-") {
+        ("standard input".to_owned(), bounded(io::stdin().lock()))
+    } else {
+        (
+            path.display().to_string(),
+            File::open(path).and_then(bounded),
+        )
+    };
+    match text {
+        Ok(text) => Ok((name, text)),
+        Err(e) => Err(Failure::input(format!("cannot read {name}: {e}"))),
+    }
+}
+
 fn bounded(input: impl Read) -> io::Result<String> {
     let mut text = String::new();
     let limit = POLICY_BYTES as u64;
     input.take(limit + 1).read_to_string(&mut text)?;
     if text.len() > POLICY_BYTES {
-        let message = format!("a policy document holds at most {limit} bytes");
+        let message = format!("more than {limit} bytes are no policy");
         return Err(io::Error::new(io::ErrorKind::InvalidData, message));
     }
     Ok(text)

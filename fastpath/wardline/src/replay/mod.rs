@@ -6,6 +6,7 @@
 
 mod input;
 mod judge;
+mod mud;
 mod output;
 mod plan;
 mod record;

@@ -2,11 +2,12 @@
 
 use std::collections::{HashMap, HashSet};
 
-use wardline_policy::{Document, MacAddr, Mode};
+use wardline_policy::{Document, MacAddr, Mode, compile};
 
 use crate::cli::{ReplayArgs, ReplayMode};
 use crate::failure::Failure;
 use crate::policy::source::Source;
+use crate::replay::mud;
 use crate::replay::side::Sides;
 
 /// Everything settled before the first packet.
@@ -31,6 +32,14 @@ fn document(args: &ReplayArgs) -> Result<Option<Document>, Failure> {
         None if args.mud.is_empty() && args.mode.is_none() => return Ok(None),
         None => Document::new("replay"),
     };
+    for (mac, path) in &args.mud {
+        mud::add(&mut document, *mac, path)?;
+    }
+    if !args.mud.is_empty() {
+        // What MUD files brought in was not checked as part of a document.
+        compile(&document, 0)
+            .map_err(|e| Failure::input(format!("the MUD files do not fit this policy: {e}")))?;
+    }
     if let Some(mode) = args.mode {
         force(&mut document, mode);
     }

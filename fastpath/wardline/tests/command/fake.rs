@@ -131,7 +131,7 @@ impl Control for Service {
             startup_ms: 300,
             memory: MemoryStatus {
                 huge_pages: false,
-                note: "Without huge pages: none are reserved.".to_owned(),
+                note: "no huge pages: none are reserved".to_owned(),
                 mib: 128,
             },
             ports: vec![PortStatus {
@@ -255,7 +255,7 @@ impl Control for Service {
         if policy.text.contains("mistake") {
             return Err(Refused {
                 kind: RefusedKind::Policy,
-                message: "the policy has 1 error".to_owned(),
+                message: "the policy has 1 error; the one in force stays".to_owned(),
                 diagnostics: vec![Diagnostic {
                     severity: Severity::Error,
                     line: 1,

@@ -1,7 +1,9 @@
 //! The command as a person meets it: run as a process, judged by its output and its exit code.
 
+mod cases;
 mod corpus;
 mod fake;
+mod frames;
 mod live;
 mod usage;
 
