@@ -29,6 +29,9 @@ pub enum EventKind {
         /// The address.
         address: IpAddr,
     },
+    /// A frame with the device's MAC address as source came from the core side: a loop, a second
+    /// path around the box, or the device moved. At most one event a second for each device.
+    WrongSide,
     /// A conversation began.
     FlowBegun(FlowFacts),
     /// A conversation ended (closed, timed out or revoked).

@@ -2,11 +2,18 @@
 //! out. No DPDK, no clock, no I/O, no threads, and after [`Engine::new`] no allocation.
 
 pub mod config;
+pub mod engine;
 pub mod event;
 pub mod meta;
+pub mod parse;
+pub mod refuse;
+pub mod snoop;
 pub mod verdict;
+pub mod view;
 
 pub use config::Limits;
-pub use event::{Event, EventKind};
+pub use engine::{BURST, Engine};
+pub use event::{Event, EventKind, FlowFacts};
 pub use meta::{Fragment, L3, L4, PacketMeta};
 pub use verdict::{Action, Counters, Verdict};
+pub use view::{DeviceView, DhcpFacts, FlowView, Traffic};

@@ -61,3 +61,44 @@ pub struct Counters {
     /// Events lost because nobody fetched them.
     pub events_dropped: u64,
 }
+
+impl Counters {
+    /// Everything zero, the tables by reason allocated.
+    pub fn zero() -> Self {
+        let table = || vec![0; Reason::COUNT];
+        Self {
+            by_reason: [table(), table()],
+            would_drop: table(),
+            ..Self::default()
+        }
+    }
+
+    /// Frames of this side that were forwarded.
+    pub fn forwarded(&self, from: Side) -> u64 {
+        self.sum(from, true)
+    }
+
+    /// Frames of this side that were dropped.
+    pub fn dropped(&self, from: Side) -> u64 {
+        self.sum(from, false)
+    }
+
+    fn sum(&self, from: Side, forwards: bool) -> u64 {
+        let of_class = |r: &&Reason| r.forwards() == forwards;
+        Reason::ALL
+            .iter()
+            .filter(of_class)
+            .map(|r| self.by_reason[from as usize][r.index()])
+            .sum()
+    }
+
+    /// Counts one frame of `len` bytes and its verdict.
+    pub(crate) fn count(&mut self, from: Side, len: usize, verdict: &Verdict) {
+        self.received[from as usize] += 1;
+        self.received_bytes[from as usize] += len as u64;
+        self.by_reason[from as usize][verdict.reason.index()] += 1;
+        if let Some(reason) = verdict.would_drop {
+            self.would_drop[reason.index()] += 1;
+        }
+    }
+}

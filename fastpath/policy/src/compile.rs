@@ -105,8 +105,8 @@ struct Compiler<'d> {
     tags: Map<Name, Tag>,
     table: Table,
     programs: ProgramId,
-    /// Programs of lists that several devices share, by first rule.
-    shared: Map<(u32, Filter), Compiled>,
+    /// Programs of lists that several devices share, by first rule and length.
+    shared: Map<(u32, usize, Filter), Compiled>,
     pieces: Vec<Piece>,
     rules: Vec<RuleFacts>,
     rule_names: Names,
@@ -490,11 +490,12 @@ impl<'d> Compiler<'d> {
     }
 
     fn compile_shared(&mut self, list: Listed<'d>, filter: Filter) -> Compiled {
-        if let Some(compiled) = self.shared.get(&(list.first, filter)) {
+        let key = (list.first, list.rules.len(), filter);
+        if let Some(compiled) = self.shared.get(&key) {
             return *compiled;
         }
         let compiled = self.compile_lists(&[list], filter);
-        self.shared.insert((list.first, filter), compiled);
+        self.shared.insert(key, compiled);
         compiled
     }
 

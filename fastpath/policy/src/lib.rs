@@ -14,6 +14,7 @@ pub mod parse;
 mod program;
 mod read;
 pub mod reason;
+pub mod reference;
 pub mod scalar;
 pub mod snapshot;
 mod stable;

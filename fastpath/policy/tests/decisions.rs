@@ -172,6 +172,41 @@ fn the_baseline_carries_what_a_link_needs() {
     );
 }
 
+/// Found by the comparison with the reference: the empty role stood at the same rule number.
+#[test]
+fn a_role_without_rules_does_not_empty_its_neighbour() {
+    let policy = snapshot(
+        r#"
+version = 1
+name = "two roles"
+[roles.a]
+[[roles.b.rules]]
+name = "all"
+peer = "any"
+protocol = "any"
+[[devices]]
+name = "first"
+mac = "00:09:fb:00:00:01"
+role = "a"
+[[devices]]
+name = "second"
+mac = "00:09:fb:00:00:02"
+role = "b"
+"#,
+    );
+    let question = ask(Initiator::Device, "10.0.0.1", 6, 80);
+    assert!(
+        !policy
+            .decide(entry(&policy, "00:09:fb:00:00:01", 0), &question)
+            .allow
+    );
+    assert!(
+        policy
+            .decide(entry(&policy, "00:09:fb:00:00:02", 0), &question)
+            .allow
+    );
+}
+
 #[test]
 fn before_any_document_everything_is_observed() {
     let policy = PolicySnapshot::observe_all();

@@ -13,6 +13,9 @@ use crate::ward::Ward;
 
 /// How long the gateway may take until its control socket answers.
 const START_LIMIT: Duration = Duration::from_secs(30);
+/// For so many seconds after its start the gateway picks up conversations it has not seen begin. A
+/// link of the ward that is silent for longer breaks with a restart; an attacker has no longer.
+const MIDSTREAM_GRACE_S: u32 = 10;
 /// Host and service under which the gateway is recorded.
 const PLACE: (&str, &str) = ("box", "gateway");
 
@@ -91,7 +94,8 @@ fn write_config(ward: &Ward, initial: &Path) -> Result<PathBuf> {
          [ports.core]\ndriver = \"af_xdp\"\ninterface = \"core0\"\n\n\
          [control]\nsocket = \"{socket}\"\n\n\
          [state]\ndir = \"{dir}/state\"\nheartbeat = \"{dir}/heartbeat\"\n\n\
-         [policy]\ninitial = \"{initial}\"\n",
+         [policy]\ninitial = \"{initial}\"\n\n\
+         [limits]\nmidstream_grace_s = {MIDSTREAM_GRACE_S}\n",
         socket = ward.control_socket().display(),
         initial = initial.display(),
     );

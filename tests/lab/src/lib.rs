@@ -4,7 +4,10 @@
 //! [`Ward::up`] lays cables, starts the hospital's servers and the devices; [`exchange::perform`]
 //! runs the clinical exchanges; [`Ward::down`] leaves nothing behind.
 
+pub mod attacks;
 pub mod certs;
+pub mod control;
+pub mod demo;
 pub mod exchange;
 mod exchanges;
 pub mod gateway;
@@ -13,6 +16,8 @@ pub mod loss;
 pub mod netns;
 pub mod policy;
 pub mod process;
+pub mod resilience;
+pub mod rules;
 pub mod services;
 pub mod ward;
 

@@ -1,5 +1,7 @@
 //! The ward from the command line.
 
+mod trials;
+
 use std::fs;
 use std::io::{ErrorKind, Write};
 use std::path::PathBuf;
@@ -42,6 +44,8 @@ enum Task {
     Exchanges(ExchangeArgs),
     /// Print the policy the gateway gets: the ward's own, its vendor visit moved to the present.
     Policy(PolicyArgs),
+    #[command(flatten)]
+    Trial(trials::Trial),
 }
 
 #[derive(Debug, Args)]
@@ -102,6 +106,7 @@ fn main() -> ExitCode {
         Task::Status(arguments) => status(&arguments.name),
         Task::Exchanges(arguments) => exchanges(&arguments),
         Task::Policy(arguments) => write_policy(&arguments),
+        Task::Trial(trial) => trial.run(),
     };
     match done {
         Ok(true) => ExitCode::SUCCESS,
