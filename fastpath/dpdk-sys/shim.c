@@ -7,7 +7,6 @@
 
 #include <rte_errno.h>
 #include <rte_ethdev.h>
-#include <rte_lcore.h>
 #include <rte_log.h>
 #include <rte_mbuf.h>
 #include <rte_mbuf_pool_ops.h>
@@ -63,12 +62,6 @@ int
 shim_errno(void)
 {
 	return rte_errno;
-}
-
-unsigned int
-shim_lcore_id(void)
-{
-	return rte_lcore_id();
 }
 
 uint32_t

@@ -23,15 +23,10 @@ enum {
 	SHIM_MBUF_OL_FLAGS = offsetof(struct rte_mbuf, ol_flags),
 	SHIM_MBUF_PKT_LEN = offsetof(struct rte_mbuf, pkt_len),
 	SHIM_MBUF_DATA_LEN = offsetof(struct rte_mbuf, data_len),
-	SHIM_MBUF_BUF_LEN = offsetof(struct rte_mbuf, buf_len),
 	SHIM_MBUF_SIZE = sizeof(struct rte_mbuf),
 };
 
 static const uint64_t SHIM_MBUF_VLAN_STRIPPED = RTE_MBUF_F_RX_VLAN_STRIPPED;
-static const uint64_t SHIM_RX_VLAN_STRIP = RTE_ETH_RX_OFFLOAD_VLAN_STRIP;
-static const uint64_t SHIM_RX_QINQ_STRIP = RTE_ETH_RX_OFFLOAD_QINQ_STRIP;
-static const uint64_t SHIM_RX_LRO = RTE_ETH_RX_OFFLOAD_TCP_LRO;
-static const uint64_t SHIM_TX_MBUF_FAST_FREE = RTE_ETH_TX_OFFLOAD_MBUF_FAST_FREE;
 static const uint64_t SHIM_RSS_WANTED = RTE_ETH_RSS_IP | RTE_ETH_RSS_TCP | RTE_ETH_RSS_UDP | RTE_ETH_RSS_SCTP;
 
 uint16_t shim_eth_rx_burst(uint16_t port, uint16_t queue, struct rte_mbuf **mbufs, uint16_t count);
@@ -49,7 +44,6 @@ struct rte_mempool *shim_pktmbuf_pool_create(const char *name, unsigned int coun
 int shim_pktmbuf_alloc_bulk(struct rte_mempool *pool, struct rte_mbuf **mbufs, unsigned int count);
 
 int shim_errno(void);
-unsigned int shim_lcore_id(void);
 
 /* Struct fields of a pool: the number of memory chunks, and bytes from one object to the next. */
 uint32_t shim_mempool_chunks(const struct rte_mempool *pool);

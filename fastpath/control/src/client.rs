@@ -49,6 +49,17 @@ pub enum ClientError {
         /// The server's software version.
         software: String,
     },
+    /// The other end hung up at once.
+    #[error(
+        "the fast path at {} ended the connection ({source}): run as root or as a user that \
+         `control.allow_uids` or `control.allow_gids` names; its log says more", path.display()
+    )]
+    TurnedAway {
+        /// The socket.
+        path: PathBuf,
+        /// What was seen of it.
+        source: RpcError,
+    },
     /// The connection broke or the answer took too long.
     #[error("the fast path did not answer: {0}; is it still running?")]
     Rpc(#[from] RpcError),
@@ -86,7 +97,13 @@ impl Client {
                 source,
             })?;
         let rpc = ControlClient::new(Config::default(), client_transport(stream)).spawn();
-        let hello = rpc.hello(within(CALL), client_name.to_owned()).await?;
+        let hello = rpc
+            .hello(within(CALL), client_name.to_owned())
+            .await
+            .map_err(|source| ClientError::TurnedAway {
+                path: path.to_owned(),
+                source,
+            })?;
         if hello.protocol_version != PROTOCOL_VERSION {
             return Err(ClientError::Version {
                 server: hello.protocol_version,

@@ -228,9 +228,9 @@ pub struct PolicyStatus {
     pub id: String,
     /// Name it was given, usually a file name.
     pub name: String,
-    /// When it was applied here.
+    /// When the document was applied, be it before a restart.
     pub applied_us: u64,
-    /// Number of policy swaps since the process started.
+    /// Its number: 1 for the policy the process started with, one more with each swap.
     pub generation: u32,
     /// When a limited permission begins or ends next, in seconds since the epoch.
     pub next_boundary_s: Option<u64>,
@@ -550,4 +550,85 @@ pub struct FlowFacts {
     pub reason: Reason,
     /// The rule that decided, in words; empty if none.
     pub rule: String,
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn an_event_is_one_flat_object() {
+        let record = EventRecord {
+            seq: 7,
+            time_us: 1,
+            device: Some(DeviceKey {
+                mac: MacAddr([0, 9, 0xfb, 0, 0, 1]),
+                ..DeviceKey::default()
+            }),
+            device_name: "pump".into(),
+            kind: EventKind::Denied {
+                flow: FlowFacts {
+                    from: Side::Ward,
+                    source: Some([10, 0, 0, 1].into()),
+                    destination: Some([10, 0, 0, 2].into()),
+                    protocol: 6,
+                    ethertype: 0x0800,
+                    source_port: 40_000,
+                    destination_port: 445,
+                    reason: Reason::NoRule,
+                    rule: String::new(),
+                },
+                dropped: true,
+                repeated: 0,
+            },
+        };
+        let expected = json!({
+            "seq": 7,
+            "time_us": 1,
+            "device": { "mac": "00:09:fb:00:00:01", "vlan": { "outer": 0, "inner": 0 } },
+            "device_name": "pump",
+            "event": "denied",
+            "flow": {
+                "from": "ward",
+                "source": "10.0.0.1",
+                "destination": "10.0.0.2",
+                "protocol": 6,
+                "ethertype": 2048,
+                "source_port": 40_000,
+                "destination_port": 445,
+                "reason": "no-rule",
+                "rule": "",
+            },
+            "dropped": true,
+            "repeated": 0,
+        });
+        assert_eq!(serde_json::to_value(&record).expect("JSON"), expected);
+        let back: EventRecord = serde_json::from_value(expected).expect("an event");
+        assert_eq!(back, record);
+    }
+
+    #[test]
+    fn counters_are_keyed_by_the_names_of_reasons() {
+        let counters = SideCounters {
+            received: 3,
+            by_reason: [(Reason::Allowed, 2), (Reason::NoRule, 1)].into(),
+            ..SideCounters::default()
+        };
+        let text = serde_json::to_string(&counters).expect("JSON");
+        assert!(
+            text.ends_with(r#""by_reason":{"allowed":2,"no-rule":1}}"#),
+            "{text}"
+        );
+        let back: SideCounters = serde_json::from_str(&text).expect("counters");
+        assert_eq!(back, counters);
+    }
+
+    #[test]
+    fn fields_of_a_filter_may_be_left_out() {
+        let filter: FlowFilter = serde_json::from_value(json!({ "port": 104 })).expect("a filter");
+        assert_eq!(filter.port, Some(104));
+        assert_eq!(filter.mac, None);
+    }
 }

@@ -80,6 +80,34 @@ impl Burst {
         self.len = 0;
     }
 
+    /// Takes out the held frames that `mask` names, in order, each with the index it had. The others
+    /// move up and keep their order, so no index is without a frame afterwards.
+    pub fn split_off(&mut self, mask: u64, mut sink: impl FnMut(usize, Frame)) {
+        let mask = mask & self.held;
+        let mut out = [std::ptr::null_mut(); BURST];
+        let mut rest = [std::ptr::null_mut(); BURST];
+        self.take(mask, &mut out);
+        self.len = self.take(self.held, &mut rest);
+        self.mbufs = rest;
+        self.held = first_bits(self.len);
+        let mut left = mask;
+        for mbuf in out.into_iter().take(mask.count_ones() as usize) {
+            sink(left.trailing_zeros() as usize, Frame(mbuf));
+            left &= left - 1;
+        }
+    }
+
+    /// Adds a frame at the end, or gives it back when there is no room.
+    pub fn push(&mut self, frame: Frame) -> Result<(), Frame> {
+        if self.len == BURST {
+            return Err(frame);
+        }
+        self.mbufs[self.len] = frame.into_raw();
+        self.held |= 1 << self.len;
+        self.len += 1;
+        Ok(())
+    }
+
     /// Moves the held frames named by `mask` to the front of `out`, in order.
     fn take(&mut self, mask: u64, out: &mut [*mut rte_mbuf; BURST]) -> usize {
         let mut left = mask & self.held;
@@ -97,6 +125,26 @@ impl Burst {
 impl Drop for Burst {
     fn drop(&mut self) {
         self.clear();
+    }
+}
+
+/// One frame on its way from the burst of one worker to that of another. Freed when dropped.
+#[derive(Debug)]
+pub struct Frame(*mut rte_mbuf);
+
+// SAFETY: the buffer is owned by the frame alone, and DPDK lets any thread use or free it.
+unsafe impl Send for Frame {}
+
+impl Frame {
+    /// Gives up ownership.
+    fn into_raw(self) -> *mut rte_mbuf {
+        std::mem::ManuallyDrop::new(self).0
+    }
+}
+
+impl Drop for Frame {
+    fn drop(&mut self) {
+        free(&mut [self.0]);
     }
 }
 

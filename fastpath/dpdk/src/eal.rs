@@ -281,6 +281,11 @@ fn arguments(config: &EalConfig, memory: Memory) -> Result<Vec<CString>, Error> 
         list.push("--no-pci".into());
     }
     for address in &config.pci {
+        if !address.starts_with(|first: char| first.is_ascii_hexdigit()) {
+            return Err(Error::Config {
+                what: format!("\"{address}\" is no PCI address such as 0000:03:00.0"),
+            });
+        }
         list.extend(["-a".into(), address.clone()]);
     }
     list.into_iter()
@@ -329,5 +334,71 @@ fn allowed_cpus() -> Vec<u32> {
             .filter(|&cpu| libc::CPU_ISSET(cpu, &set))
             .filter_map(|cpu| u32::try_from(cpu).ok())
             .collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn config() -> EalConfig {
+        EalConfig {
+            memory_mb: 64,
+            huge: HugePages::Never,
+            worker_cpus: vec![allowed_cpus()[0]],
+            pci: Vec::new(),
+        }
+    }
+
+    #[test]
+    fn ordinary_memory_never_meets_the_option_it_excludes() {
+        let memory = choose_memory(&config()).unwrap();
+        let arguments = arguments(&config(), memory).unwrap();
+        let has = |text: &str| {
+            arguments
+                .iter()
+                .any(|argument| argument.to_str() == Ok(text))
+        };
+        assert!(has("--no-huge") && has("--no-shconf") && has("--no-pci"));
+        assert!(!has("--in-memory"));
+    }
+
+    #[test]
+    fn configurations_that_cannot_work_are_refused() {
+        let refused = |config: &EalConfig| arguments(config, Memory::Ordinary { memory_mb: 64 });
+        let error = |config| refused(&config).unwrap_err().to_string();
+        let pci = |address: &str| EalConfig {
+            pci: vec![address.into()],
+            ..config()
+        };
+        assert!(refused(&pci("0000:03:00.0")).is_ok());
+        assert_eq!(
+            error(pci("--vdev=net_null0")),
+            "\"--vdev=net_null0\" is no PCI address such as 0000:03:00.0"
+        );
+        let cpus = |worker_cpus| EalConfig {
+            worker_cpus,
+            ..config()
+        };
+        assert_eq!(
+            error(cpus(Vec::new())),
+            "1 to 127 workers are possible, not 0"
+        );
+        let nowhere = error(cpus(vec![9999]));
+        assert!(nowhere.starts_with("worker CPU 9999 is not one this process may use"));
+    }
+
+    #[test]
+    fn huge_pages_that_must_be_there_are_missed_by_name() {
+        let config = EalConfig {
+            memory_mb: u32::MAX,
+            huge: HugePages::Always,
+            ..config()
+        };
+        let error = choose_memory(&config).unwrap_err().to_string();
+        assert!(
+            error.contains("sysctl vm.nr_hugepages=2147483648"),
+            "{error}"
+        );
     }
 }

@@ -7,6 +7,7 @@
 //! Pools and ports live until the process ends and are never closed: see [`Port`].
 
 mod burst;
+mod device;
 mod eal;
 mod error;
 mod ethtool;
@@ -15,11 +16,13 @@ mod mempool;
 mod netdev;
 mod netlink;
 mod port;
+mod spec;
 pub mod xdp;
 
-pub use burst::{BURST, Burst, Frames, RxQueue, RxStats, Sent, TxQueue, TxStats};
+pub use burst::{BURST, Burst, Frame, Frames, RxQueue, RxStats, Sent, TxQueue, TxStats};
 pub use eal::{Eal, EalConfig, HugePages, Memory, Worker};
 pub use error::{DpdkError, Error};
 pub use mempool::{FRAME_OVERHEAD, Mempool};
 pub use netlink::{Link, LinkChange, LinkWatch};
-pub use port::{Port, PortConfig, PortSpec, PortStats, Queue};
+pub use port::{Port, PortConfig, PortStats, Queue};
+pub use spec::PortSpec;

@@ -131,3 +131,10 @@ impl Mempool {
         self.raw.as_ptr()
     }
 }
+
+/// Bytes of a page of memory.
+pub(crate) fn page_size() -> u32 {
+    // SAFETY: asks for a constant.
+    let size = unsafe { libc::sysconf(libc::_SC_PAGESIZE) };
+    u32::try_from(size).unwrap_or(4096)
+}

@@ -9,7 +9,7 @@ use netlink_packet_core::{
     NLM_F_DUMP, NLM_F_REQUEST, NetlinkHeader, NetlinkMessage, NetlinkPayload,
 };
 use netlink_packet_route::address::{AddressAttribute, AddressMessage};
-use netlink_packet_route::link::{LinkAttribute, LinkFlags, LinkMessage, LinkXdp};
+use netlink_packet_route::link::{LinkAttribute, LinkFlags, LinkMessage, LinkXdp, XdpAttached};
 use netlink_packet_route::{AddressFamily, RouteNetlinkMessage};
 use netlink_sys::protocols::NETLINK_ROUTE;
 use netlink_sys::{Socket, SocketAddr};
@@ -33,6 +33,8 @@ pub struct Link {
     pub controller: Option<u32>,
     /// The number of the XDP program on it.
     pub xdp_program: Option<u32>,
+    /// Whether that runs in the kernel's generic way, for drivers without XDP of their own.
+    pub xdp_generic: bool,
 }
 
 impl Link {
@@ -60,6 +62,7 @@ impl Link {
             mtu: 0,
             controller: None,
             xdp_program: None,
+            xdp_generic: false,
         };
         for attribute in &message.attributes {
             match attribute {
@@ -67,6 +70,8 @@ impl Link {
                 LinkAttribute::Mtu(mtu) => link.mtu = *mtu,
                 LinkAttribute::Controller(index) => link.controller = Some(*index),
                 LinkAttribute::Xdp(facts) => {
+                    link.xdp_generic =
+                        facts.contains(&LinkXdp::Attached(XdpAttached::SocketBuffer));
                     link.xdp_program = facts.iter().find_map(|fact| match fact {
                         LinkXdp::ProgId(id) if *id != 0 => Some(*id),
                         _ => None,

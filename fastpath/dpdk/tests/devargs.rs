@@ -43,6 +43,7 @@ fn any_device_by_its_arguments() {
 
 fn a_ring_gives_back_what_it_got(eal: &Eal, pool: Mempool) {
     let (port, mut queue) = open(eal, "net_ring0", pool).unwrap();
+    assert!(port.is_link_up().unwrap());
     let frames = common::frames(MTU);
     let sent = queue.tx.send_copies(frames.iter().map(Vec::as_slice));
     assert_eq!((sent.sent, sent.dropped), (frames.len(), 0));

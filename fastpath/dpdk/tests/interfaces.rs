@@ -40,6 +40,7 @@ fn interfaces() {
     a_foreign_program_is_refused_and_stays(&eal, &pools);
     what_changes_frames_is_switched_off(&eal, &pools);
     every_queue_receives(&eal, &pools);
+    a_dead_egress_does_not_stall(&eal, &pools);
     link_changes_are_seen();
 }
 
@@ -211,6 +212,39 @@ fn every_queue_receives(eal: &Eal, pools: &[Mempool]) {
             a.receive(Duration::from_secs(1)),
             Some(common::flow(number))
         );
+    }
+}
+
+/// A worker serves both directions: an egress that takes nothing must not stop it.
+fn a_dead_egress_does_not_stall(eal: &Eal, pools: &[Mempool]) {
+    for (name, driver) in [
+        ("wlddx", af_xdp as fn(&str) -> PortSpec),
+        ("wlddp", af_packet),
+    ] {
+        let lab = Lab::new(name, MTU);
+        let (port, mut queues) = lab
+            .within("x", || open(eal, driver(&lab.left), MTU, &pools[..1]))
+            .unwrap();
+        let queue = &mut queues[0];
+        let a = RawSocket::of(&lab, "a");
+        let frame = common::flow(1);
+        lab.run("a", "ip link set eth0 down");
+        assert!(!lab.within("x", || port.is_link_up()).unwrap());
+        for _ in 0..100 {
+            let sent = queue
+                .tx
+                .send_copies(std::iter::repeat_n(frame.as_slice(), 64));
+            assert_eq!(sent.sent + sent.dropped, 64);
+        }
+        lab.run("a", "ip link set eth0 up");
+        let deadline = Instant::now() + Duration::from_secs(2);
+        while a.receive(Duration::ZERO).is_none() {
+            assert!(
+                Instant::now() < deadline,
+                "{name}: nothing passes after the link came back"
+            );
+            queue.tx.send_copies([frame.as_slice()]);
+        }
     }
 }
 

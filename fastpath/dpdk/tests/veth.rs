@@ -60,6 +60,7 @@ fn check(eal: &Eal, lab: &Lab, left: PortSpec, right: PortSpec, mtu: u16) {
     let pool = Mempool::new(eal, 12_000, mtu).unwrap();
     let what = format!("{left:?} to {right:?}, MTU {mtu}");
     let (ports, mut queues) = lab.within("x", || open(eal, [left, right], pool, mtu));
+    assert!(lab.within("x", || ports[0].is_link_up()).unwrap());
     let link = lab.within("x", || Link::of(&lab.left)).unwrap();
     assert!(
         link.promiscuous && link.up && link.carrier,

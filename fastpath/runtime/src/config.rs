@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use tracing::level_filters::LevelFilter;
 use wardline_engine::Limits;
 
 pub use check::ConfigError;
@@ -114,12 +115,12 @@ pub enum Poll {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Memory {
-    /// DPDK's memory in MiB, for packet buffers.
-    pub mib: u32,
+    /// DPDK's memory in MiB. Default: what the packet buffers take, and 64.
+    pub mib: Option<u32>,
     /// Whether to use huge pages.
     pub huge_pages: HugePages,
-    /// Packet buffers of each worker.
-    pub buffers: u32,
+    /// Packet buffers of each worker. Default: enough to fill every ring of both ports.
+    pub buffers: Option<u32>,
 }
 
 /// Whether to use huge pages.
@@ -273,12 +274,12 @@ impl Poll {
 
 impl LogLevel {
     /// The same in the words of `tracing`.
-    pub const fn filter(self) -> tracing::Level {
+    pub const fn filter(self) -> LevelFilter {
         match self {
-            Self::Error => tracing::Level::ERROR,
-            Self::Warn => tracing::Level::WARN,
-            Self::Info => tracing::Level::INFO,
-            Self::Debug => tracing::Level::DEBUG,
+            Self::Error => LevelFilter::ERROR,
+            Self::Warn => LevelFilter::WARN,
+            Self::Info => LevelFilter::INFO,
+            Self::Debug => LevelFilter::DEBUG,
         }
     }
 }
@@ -297,9 +298,9 @@ impl Default for Workers {
 impl Default for Memory {
     fn default() -> Self {
         Self {
-            mib: 256,
+            mib: None,
             huge_pages: HugePages::Auto,
-            buffers: 16_384,
+            buffers: None,
         }
     }
 }

@@ -121,8 +121,8 @@ pub struct Turns {
     pub longest_round_ns: u64,
     /// Frames given to the worker they belong to.
     pub handed_over: u64,
-    /// Frames lost because that worker's ring was full.
-    pub hand_over_drops: u64,
+    /// Frames lost because that worker's ring was full, by side; also counted as `egress-full`.
+    pub hand_over_drops: [u64; 2],
 }
 
 /// One worker's mailbox. Shared by the worker and the control thread.

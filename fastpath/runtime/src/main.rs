@@ -24,9 +24,15 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::Parser;
+use tracing::level_filters::LevelFilter;
+use tracing_subscriber::Layer as _;
+use tracing_subscriber::filter::Targets;
+use tracing_subscriber::layer::SubscriberExt as _;
+use tracing_subscriber::util::SubscriberInitExt as _;
 
 use crate::clock::Clock;
 use crate::config::Config;
+use crate::policy::BadInitial;
 
 /// Exit code for a wrong command line, configuration or initial policy.
 const WRONG_USAGE: u8 = 2;
@@ -57,22 +63,42 @@ fn main() -> ExitCode {
         Ok(config) => config,
         Err(error) => return fail(&error, WRONG_USAGE),
     };
-    if let Some(path) = &config.policy.initial
-        && let Err(error) = policy::from_file(path)
-    {
-        return fail(&format!("{error:#}"), WRONG_USAGE);
-    }
     if arguments.check {
-        return ExitCode::SUCCESS;
+        return check(&config);
     }
-    tracing_subscriber::fmt()
-        .with_max_level(config.log.level.filter())
-        .with_ansi(std::io::stderr().is_terminal())
-        .with_writer(std::io::stderr)
-        .init();
+    start_log(config.log.level.filter());
     match run::run(&config, clock, arguments.detach) {
         Ok(()) => ExitCode::SUCCESS,
+        Err(error) if error.is::<BadInitial>() => fail(&error, WRONG_USAGE),
         Err(error) => fail(&format!("{error:#}"), 1),
+    }
+}
+
+/// Lines on standard error. DPDK and libxdp chat at `info` about what is no news.
+fn start_log(level: LevelFilter) {
+    let chatty = match level {
+        LevelFilter::INFO => LevelFilter::WARN,
+        level => level,
+    };
+    let lines = tracing_subscriber::fmt::layer()
+        .with_ansi(std::io::stderr().is_terminal())
+        .with_writer(std::io::stderr);
+    tracing_subscriber::registry()
+        .with(
+            lines.with_filter(
+                Targets::new()
+                    .with_default(level)
+                    .with_target("dpdk", chatty),
+            ),
+        )
+        .init();
+}
+
+/// What can be known of a configuration without touching a port.
+fn check(config: &Config) -> ExitCode {
+    match config.policy.initial.as_deref().map(policy::from_file) {
+        Some(Err(error)) => fail(&error, WRONG_USAGE),
+        _ => ExitCode::SUCCESS,
     }
 }
 

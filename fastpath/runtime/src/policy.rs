@@ -1,10 +1,11 @@
 //! The policy in force: checked, put in force, confirmed or rolled back, saved, and compiled
 //! again when a limited permission begins or ends.
 
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use wardline_control::view::Severity;
 use wardline_control::{
     Applied, ApplyOptions, Diagnostic, EventKind, PolicyFormat, PolicyInForce, PolicyText, Refused,
@@ -31,6 +32,8 @@ pub struct Compiled {
     pub snapshot: Arc<PolicySnapshot>,
     /// Where it came from, in the words of [`view::PolicyStatus::origin`].
     pub origin: &'static str,
+    /// When the document was applied, in microseconds since the Unix epoch.
+    pub applied_us: u64,
 }
 
 impl Compiled {
@@ -40,6 +43,7 @@ impl Compiled {
             text: None,
             snapshot: Arc::new(PolicySnapshot::observe_all()),
             origin: "none",
+            applied_us: clock::wall_us(),
         }
     }
 }
@@ -64,6 +68,7 @@ pub fn compile(
         text: Some(text),
         snapshot: Arc::new(snapshot),
         origin,
+        applied_us: clock::wall_us(),
     };
     Ok((compiled, views(warnings)))
 }
@@ -97,7 +102,6 @@ pub struct PolicyKeeper {
 #[derive(Debug, Clone)]
 struct InForce {
     compiled: Compiled,
-    applied_us: u64,
     generation: u32,
     pending: Option<Pending>,
 }
@@ -111,13 +115,14 @@ struct Pending {
 }
 
 impl PolicyKeeper {
-    /// For workers that were started with `compiled`.
+    /// For workers that were started with `compiled` as policy number `generation`.
     pub fn new(
         fleet: Fleet,
         events: Arc<EventLog>,
         translator: Arc<Translator>,
         state: StateDir,
         compiled: Compiled,
+        generation: u32,
     ) -> Self {
         Self {
             fleet,
@@ -126,8 +131,7 @@ impl PolicyKeeper {
             state,
             now: Mutex::new(InForce {
                 compiled,
-                applied_us: clock::wall_us(),
-                generation: 0,
+                generation,
                 pending: None,
             }),
             changing: tokio::sync::Mutex::new(()),
@@ -144,7 +148,7 @@ impl PolicyKeeper {
                 .text
                 .as_ref()
                 .map_or_else(String::new, |t| t.name.clone()),
-            applied_us: now.applied_us,
+            applied_us: now.compiled.applied_us,
             generation: now.generation,
             next_boundary_s: now.compiled.snapshot.valid_until_s(),
             rollback_at_s: now.pending.as_ref().map(|p| p.rollback_at_s),
@@ -162,7 +166,7 @@ impl PolicyKeeper {
                 format: PolicyFormat::Toml,
                 text: String::new(),
             }),
-            applied_us: now.applied_us,
+            applied_us: now.compiled.applied_us,
         }
     }
 
@@ -304,7 +308,6 @@ impl PolicyKeeper {
             let mut now = self.now();
             let next = InForce {
                 compiled,
-                applied_us: clock::wall_us(),
                 generation,
                 pending,
             };
@@ -331,7 +334,10 @@ impl PolicyKeeper {
                 return Ok(());
             };
             let id = now.compiled.snapshot.id().to_owned();
-            (Saved::new(id, now.applied_us, text), self.state.clone())
+            (
+                Saved::new(id, now.compiled.applied_us, text),
+                self.state.clone(),
+            )
         };
         let result = tokio::task::spawn_blocking(move || state.save(&saved)).await;
         let problem = match result {
@@ -378,14 +384,18 @@ impl PolicyKeeper {
 ///
 /// # Errors
 /// There are documents, but none of them can be used.
-pub fn at_start(state: &StateDir, initial: Option<&std::path::Path>) -> Result<Compiled> {
+pub fn at_start(state: &StateDir, initial: Option<&Path>) -> Result<Compiled> {
     let mut unusable = Vec::new();
     for (path, saved) in state.load() {
-        let compiled = saved
-            .map_err(|e| e.to_string())
-            .and_then(|saved| compile(saved.policy, "state").map_err(|d| sentences(&d)));
+        let compiled = saved.map_err(|e| e.to_string()).and_then(|saved| {
+            let (compiled, _) = compile(saved.policy, "state").map_err(|d| sentences(&d))?;
+            Ok(Compiled {
+                applied_us: saved.applied_us,
+                ..compiled
+            })
+        });
         match compiled {
-            Ok((compiled, _)) => return Ok(compiled),
+            Ok(compiled) => return Ok(compiled),
             Err(problem) => {
                 tracing::error!(path = %path.display(), problem, "a saved policy cannot be used");
                 unusable.push(format!("{}: {problem}", path.display()));
@@ -399,18 +409,21 @@ pub fn at_start(state: &StateDir, initial: Option<&std::path::Path>) -> Result<C
         unusable.join("\n")
     );
     match initial {
-        Some(path) => from_file(path),
+        Some(path) => Ok(from_file(path)?),
         None => Ok(Compiled::none()),
     }
 }
 
-/// Reads and compiles a document from a file.
+/// Reads and compiles the document the configuration names.
 ///
 /// # Errors
 /// It cannot be read or used.
-pub fn from_file(path: &std::path::Path) -> Result<Compiled> {
-    let text = std::fs::read_to_string(path)
-        .with_context(|| format!("cannot read policy.initial {}", path.display()))?;
+pub fn from_file(path: &Path) -> Result<Compiled, BadInitial> {
+    let bad = |problem: String| BadInitial {
+        path: path.to_owned(),
+        problem,
+    };
+    let text = std::fs::read_to_string(path).map_err(|e| bad(format!("cannot be read: {e}")))?;
     let format = match path.extension().and_then(|e| e.to_str()) {
         Some("json") => PolicyFormat::Json,
         _ => PolicyFormat::Toml,
@@ -420,21 +433,29 @@ pub fn from_file(path: &std::path::Path) -> Result<Compiled> {
         format,
         text,
     };
-    check_bounds(&text)?;
-    match compile(text, "initial") {
-        Ok((compiled, warnings)) => {
-            for warning in warnings {
-                tracing::warn!(line = warning.line, "{}", warning.message);
-            }
-            Ok(compiled)
-        }
-        Err(diagnostics) => anyhow::bail!(
-            "policy.initial {} has errors:\n{}",
-            path.display(),
-            sentences(&diagnostics)
-        ),
+    check_bounds(&text).map_err(|refused| bad(refused.message))?;
+    let (compiled, warnings) = compile(text, "initial")
+        .map_err(|diagnostics| bad(format!("has errors:\n{}", sentences(&diagnostics))))?;
+    for warning in warnings {
+        tracing::warn!(line = warning.line, "{}", warning.message);
+    }
+    Ok(compiled)
+}
+
+/// The initial policy cannot be used: a mistake in the configuration.
+#[derive(Debug)]
+pub struct BadInitial {
+    path: PathBuf,
+    problem: String,
+}
+
+impl std::fmt::Display for BadInitial {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "policy.initial {} {}", self.path.display(), self.problem)
     }
 }
+
+impl std::error::Error for BadInitial {}
 
 fn sentences(diagnostics: &[Diagnostic]) -> String {
     let lines = diagnostics.iter().map(|d| match &d.fix {
@@ -444,12 +465,17 @@ fn sentences(diagnostics: &[Diagnostic]) -> String {
     lines.collect::<Vec<_>>().join("\n")
 }
 
+/// The same document compiled for this moment.
 async fn recompile(compiled: Compiled) -> Result<Compiled, Refused> {
     let Some(text) = compiled.text else {
         return Ok(compiled);
     };
+    let applied_us = compiled.applied_us;
     match compile_aside(text, compiled.origin).await? {
-        Ok((compiled, _)) => Ok(compiled),
+        Ok((again, _)) => Ok(Compiled {
+            applied_us,
+            ..again
+        }),
         Err(diagnostics) => Err(refused_policy(diagnostics)),
     }
 }

@@ -79,11 +79,6 @@ pub fn side_name(side: Side) -> &'static str {
 }
 
 impl OpenPort {
-    /// Whether the NIC brings both directions of a flow to queues of the same number.
-    pub fn is_symmetric(&self) -> bool {
-        self.port.is_symmetric()
-    }
-
     /// Which side it faces.
     pub fn side(&self) -> Side {
         self.side

@@ -14,7 +14,7 @@ use anyhow::{Context, Result};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc;
 use wardline_control::{EventKind, LinkState, view};
-use wardline_dpdk::{Eal, EalConfig, Memory, Mempool, Queue};
+use wardline_dpdk::{Eal, EalConfig, Memory, Mempool};
 use wardline_engine::Engine;
 
 use crate::clock::Clock;
@@ -56,7 +56,7 @@ pub fn run(config: &Config, clock: Clock, detach: bool) -> Result<()> {
     let eal = start_dpdk(config, &cores)?;
     let pools = cores
         .iter()
-        .map(|_| Mempool::new(&eal, config.memory.buffers, config.ports.ward.mtu))
+        .map(|_| Mempool::new(&eal, buffers(config), config.ports.ward.mtu))
         .collect::<Result<Vec<_>, _>>()?;
     let mailboxes: Vec<_> = cores
         .iter()
@@ -64,12 +64,25 @@ pub fn run(config: &Config, clock: Clock, detach: bool) -> Result<()> {
         .collect();
     let fleet = Fleet::new(mailboxes);
     let engines = engines(config, clock, &compiled, cores.len());
+    let generation = engines.first().map_or(0, Engine::generation);
     let hearts = heartbeat::create(&config.state.heartbeat, cores.len())?;
 
     let (ports, queues) = ports::open(&eal, config, &pools)?;
-    let workers = equip(config, clock, &fleet, engines, hearts, queues);
+    let steering = Steering::for_workers(cores.len());
+    let equipment = engines.into_iter().zip(hearts).zip(queues).zip(steering);
+    let workers =
+        equipment
+            .zip(fleet.mailboxes())
+            .map(|((((engine, heart), ports), steering), mailbox)| Worker {
+                engine,
+                ports,
+                steering,
+                mailbox: Arc::clone(mailbox),
+                clock,
+                heart,
+                pace: Pace::new(config.poll(), config.workers.max_park_us),
+            });
     let running = workers
-        .into_iter()
         .zip(eal.workers())
         .map(|(worker, lcore)| {
             eal.launch(*lcore, move || {
@@ -91,6 +104,7 @@ pub fn run(config: &Config, clock: Clock, detach: bool) -> Result<()> {
         Arc::clone(&translator),
         state,
         compiled,
+        generation,
     ));
     let (stop, stopped) = mpsc::channel(1);
     let gateway = Gateway {
@@ -162,7 +176,7 @@ fn start_dpdk(config: &Config, cores: &[u16]) -> Result<Eal> {
     let ports = [&config.ports.ward, &config.ports.core];
     let pci = ports.into_iter().filter(|p| p.driver == Driver::Pci);
     let eal = Eal::init(&EalConfig {
-        memory_mb: config.memory.mib,
+        memory_mb: memory_mib(config),
         huge: match config.memory.huge_pages {
             HugePages::Auto => wardline_dpdk::HugePages::Auto,
             HugePages::Require => wardline_dpdk::HugePages::Always,
@@ -174,6 +188,21 @@ fn start_dpdk(config: &Config, cores: &[u16]) -> Result<Eal> {
     .context("cannot start DPDK")?;
     tracing::info!(memory = %eal.memory(), "DPDK started");
     Ok(eal)
+}
+
+/// Packet buffers of one worker.
+fn buffers(config: &Config) -> u32 {
+    let enough = Mempool::count_for(2);
+    config.memory.buffers.unwrap_or(enough)
+}
+
+/// DPDK's memory: the pools, and as much as the ports and DPDK itself need beside them.
+fn memory_mib(config: &Config) -> u32 {
+    const BESIDE_MIB: u64 = 64;
+    let pool = Mempool::bytes_for(buffers(config), config.ports.ward.mtu);
+    let pools_mib = (pool * u64::from(config.workers.count)).div_ceil(1 << 20);
+    let enough = u32::try_from(pools_mib + BESIDE_MIB).unwrap_or(u32::MAX);
+    config.memory.mib.unwrap_or(enough)
 }
 
 fn memory_status(memory: Memory, wanted: HugePages) -> view::MemoryStatus {
@@ -200,29 +229,6 @@ fn engines(config: &Config, clock: Clock, compiled: &Compiled, count: usize) -> 
         .map(|_| {
             let snapshot = Arc::clone(&compiled.snapshot);
             Engine::new(config.limits.clone(), seed, snapshot, clock.now_ns())
-        })
-        .collect()
-}
-
-fn equip(
-    config: &Config,
-    clock: Clock,
-    fleet: &Fleet,
-    engines: Vec<Engine>,
-    hearts: Vec<heartbeat::Heart>,
-    queues: Vec<[Queue; 2]>,
-) -> Vec<Worker> {
-    let engines = engines.into_iter().zip(hearts).zip(queues);
-    engines
-        .zip(fleet.mailboxes())
-        .map(|(((engine, heart), ports), mailbox)| Worker {
-            engine,
-            ports,
-            steering: Steering::Here,
-            mailbox: Arc::clone(mailbox),
-            clock,
-            heart,
-            pace: Pace::new(config.poll(), config.workers.max_park_us),
         })
         .collect()
 }

@@ -355,6 +355,6 @@ fn worker_status(
         elapsed_ns: turns.elapsed_ns,
         longest_round_ns: turns.longest_round_ns,
         handed_over: turns.handed_over,
-        hand_over_drops: turns.hand_over_drops,
+        hand_over_drops: turns.hand_over_drops.iter().sum(),
     }
 }

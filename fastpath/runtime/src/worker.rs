@@ -130,10 +130,11 @@ impl Loop {
     fn forward_all(&mut self, now_ns: u64) -> usize {
         let mut frames = 0;
         for from in SIDES {
-            if self.own.ports[from as usize].rx.receive(&mut self.burst) > 0 {
-                self.own
-                    .steering
-                    .hand_over(from, &mut self.burst, &mut self.turns);
+            let Worker {
+                ports, steering, ..
+            } = &mut self.own;
+            if ports[from as usize].rx.receive(&mut self.burst) > 0 {
+                steering.hand_over(from, &mut self.burst, &mut self.turns);
                 frames += self.forward(from, now_ns);
             }
             if self.own.steering.take_over(from, &mut self.burst) > 0 {
@@ -148,6 +149,7 @@ impl Loop {
         let frames = self.burst.frames();
         let count = frames.len();
         if count == 0 {
+            // All of them belong to other workers.
             return 0;
         }
         let verdicts = &mut self.verdicts[..count];
@@ -237,7 +239,9 @@ impl Loop {
             by_reason[Reason::Oversize.index()] += lost.oversize;
             // The driver took a tag off, which is checked at start and must not happen later.
             by_reason[Reason::VlanStack.index()] += lost.untagged;
-            counters.received[side as usize] += lost.oversize + lost.untagged;
+            let not_handed_over = self.turns.hand_over_drops[side as usize];
+            by_reason[Reason::EgressFull.index()] += not_handed_over;
+            counters.received[side as usize] += lost.oversize + lost.untagged + not_handed_over;
         }
         let mut turns = self.turns;
         turns.elapsed_ns = self.last_round.0 - self.started_ns;

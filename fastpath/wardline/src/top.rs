@@ -331,3 +331,99 @@ fn bits(bytes_per_s: u64) -> String {
     let text = words::bytes(bytes_per_s.saturating_mul(8));
     format!("{}bit/s", text.strip_suffix('B').unwrap_or(&text))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use ratatui::Terminal;
+    use ratatui::backend::TestBackend;
+    use serde_json::json;
+
+    /// Built from JSON, as it comes from the fast path.
+    fn sample(frames: u64, at: Instant) -> Sample {
+        let none = json!({"received": 0, "received_bytes": 0, "forwarded": 0, "dropped": 0,
+            "by_reason": {}});
+        let ward = json!({"received": frames, "received_bytes": 0, "forwarded": 0,
+            "dropped": frames, "by_reason": {"no-rule": frames}});
+        let status = json!({
+            "software_version": "1", "pid": 7, "started_us": 0, "uptime_s": 60,
+            "startup_ms": 1, "memory": {"huge_pages": false, "note": "", "mib": 64},
+            "ports": [{"side": "ward", "driver": "af_xdp", "device": "ward0", "mtu": 1500,
+                "queues": 1, "link": "up", "stats": {"rx_frames": frames,
+                "rx_bytes": frames * 125, "tx_frames": 0, "tx_bytes": 0, "rx_missed": 0,
+                "rx_errors": 0, "rx_no_buffer": 0, "tx_errors": 0}}],
+            "workers": [],
+            "counters": {"ward": ward, "core": none, "would_drop": {}, "refusals_to_ward": 0,
+                "refusals_to_core": 0, "flows_begun": 0},
+            "policy": {"id": "abc", "name": "ward.toml", "applied_us": 0, "generation": 1,
+                "next_boundary_s": null, "rollback_at_s": null, "origin": "control"},
+            "devices": 1, "flows": 0, "events_dropped": 0,
+        });
+        let device = json!({
+            "key": {"mac": "00:09:fb:00:00:01", "vlan": {"outer": 0, "inner": 0}},
+            "name": "pump-1\u{1b}[2J", "role": "infusion-pump", "mode": "enforce",
+            "care": "therapy", "addresses": [], "first_seen_us": 0, "last_seen_us": 0,
+            "dhcp": null, "sent": {"frames": frames, "bytes": frames * 125},
+            "got": {"frames": 0, "bytes": 0}, "by_reason": {"no-rule": frames},
+            "would_drop": {}, "flows": 0, "wrong_side": 0,
+        });
+        Sample {
+            status: serde_json::from_value(status).unwrap(),
+            devices: vec![serde_json::from_value(device).unwrap()],
+            at,
+        }
+    }
+
+    fn screen(view: &View) -> String {
+        let mut terminal = Terminal::new(TestBackend::new(140, 20)).unwrap();
+        terminal.draw(|frame| draw(frame, view)).unwrap();
+        terminal.backend().to_string()
+    }
+
+    #[test]
+    fn rates_are_differences_over_time() {
+        let start = Instant::now();
+        let mut view = View::new(sample(1_000, start));
+        assert!(screen(&view).contains("0 frames/s stopped"));
+        view.update(sample(3_000, start + Duration::from_secs(2)));
+        let screen = screen(&view);
+        for text in [
+            "1,000 frames/s stopped",
+            "policy ward.toml (abc)",
+            "ward0",
+            "1.0 Mbit/s",
+            "no-rule",
+            "3,000",
+            "infusion-pump",
+            "pump-1\u{fffd}[2J",
+        ] {
+            assert!(screen.contains(text), "{text:?} is missing in\n{screen}");
+        }
+    }
+
+    #[test]
+    fn another_process_begins_from_zero() {
+        let start = Instant::now();
+        let mut view = View::new(sample(9_000, start));
+        let mut next = sample(10, start + Duration::from_secs(1));
+        next.status.pid = 8;
+        view.update(next);
+        assert!(screen(&view).contains(" 0 frames/s stopped"));
+        view.trouble = Some("cannot reach the fast path".to_owned());
+        assert!(screen(&view).contains("cannot reach the fast path"));
+    }
+
+    #[test]
+    fn the_list_of_devices_stops_at_its_ends() {
+        let mut view = View::new(sample(1, Instant::now()));
+        for key in [
+            KeyCode::Up,
+            KeyCode::PageDown,
+            KeyCode::End,
+            KeyCode::Char('j'),
+        ] {
+            view.scroll(key);
+            assert_eq!(view.skipped, 0);
+        }
+    }
+}

@@ -334,17 +334,14 @@ fn workers(config: &Config, complain: &mut impl FnMut(&str, String)) {
 
 fn memory(config: &Config, complain: &mut impl FnMut(&str, String)) {
     let memory = &config.memory;
-    if !(2_048..=1_048_576).contains(&memory.buffers) {
+    if let Some(buffers) = memory.buffers.filter(|b| !(2_048..=1_048_576).contains(b)) {
         complain(
             "memory.buffers",
-            format!("{} is not between 2,048 and 1,048,576", memory.buffers),
+            format!("{buffers} is not between 2,048 and 1,048,576"),
         );
     }
-    if !(64..=65_536).contains(&memory.mib) {
-        complain(
-            "memory.mib",
-            format!("{} is not between 64 and 65,536", memory.mib),
-        );
+    if let Some(mib) = memory.mib.filter(|m| !(64..=65_536).contains(m)) {
+        complain("memory.mib", format!("{mib} is not between 64 and 65,536"));
     }
 }
 

@@ -160,6 +160,43 @@ fn the_socket_answers_within_its_bounds_and_to_whom_it_should() {
 }
 
 #[test]
+fn a_stranger_is_turned_away_before_a_byte_is_read() {
+    const NOBODY: &str = "65534";
+    let test = "a_stranger_is_turned_away_before_a_byte_is_read";
+    let Some(wire) = Wire::new(test, WireOptions::default()) else {
+        return;
+    };
+    // The file's permissions would let the stranger in; the check of its credentials must not.
+    let gateway = Gateway::start(
+        &wire,
+        &GatewayOptions {
+            control: "mode = 0o660\ngid = 65534\nallow_uids = [65533]\n",
+            ..GatewayOptions::default()
+        },
+    );
+    let socket = gateway.file("socket");
+    let dir = socket.parent().expect("a directory");
+    std::fs::set_permissions(dir, PermissionsExt::from_mode(0o755)).expect("ours");
+    let script = "import socket, sys\ns = socket.socket(socket.AF_UNIX)\ns.connect(sys.argv[1])\n\
+                  s.settimeout(1)\n\
+                  try: print(s.recv(1))\n\
+                  except TimeoutError: print('open')\n";
+    let connect_as = |user: &str| {
+        let output = Command::new("setpriv")
+            .args(["--reuid", user, "--regid", NOBODY, "--clear-groups"])
+            .args(["/usr/bin/python3", "-c", script])
+            .arg(&socket)
+            .output()
+            .expect("setpriv starts");
+        assert!(output.status.success(), "{output:?}");
+        String::from_utf8_lossy(&output.stdout).trim().to_owned()
+    };
+    assert_eq!(connect_as(NOBODY), "b''", "the connection ends at once");
+    assert_eq!(connect_as("65533"), "open", "a user who is named may stay");
+    assert!(gateway.log().contains("a client was refused"));
+}
+
+#[test]
 fn a_client_without_a_server_learns_what_to_do() {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()

@@ -30,6 +30,8 @@ pub struct GatewayOptions<'a> {
     pub workers: Option<u16>,
     /// Initial policy.
     pub policy: Option<&'a str>,
+    /// Further keys of `[control]`.
+    pub control: &'a str,
     /// Further configuration, as TOML tables.
     pub extra: &'a str,
     pub detach: bool,
@@ -159,11 +161,11 @@ pub fn write_config(dir: &Path, options: &GatewayOptions<'_>) {
         "[ports.ward]\ndriver = \"af_xdp\"\ninterface = \"ward\"\nmtu = {mtu}\n\
          [ports.core]\ndriver = \"af_xdp\"\ninterface = \"core\"\nmtu = {mtu}\n\
          [workers]\ncount = {workers}\n\
-         [memory]\nmib = 128\nbuffers = 8192\n\
-         [control]\nsocket = {:?}\n\
+         [control]\nsocket = {:?}\n{}\
          [state]\ndir = {:?}\nheartbeat = {:?}\n\
          {initial}{}",
         at("socket"),
+        options.control,
         at("state"),
         at("heartbeat"),
         options.extra

@@ -54,11 +54,11 @@ fn killed_and_started_again_it_forwards_within_two_seconds() {
         conversation.speaks(PATIENCE),
         "the established conversation survives"
     );
-    assert!(!pings_forbidden(&wire), "policy is in force again");
+    assert!(!reaches_forbidden(&wire), "policy is in force again");
 }
 
 /// Whether the device reaches a port no rule names.
-fn pings_forbidden(wire: &Wire) -> bool {
+fn reaches_forbidden(wire: &Wire) -> bool {
     let _echo = TcpEcho::serve(&wire.hospital, 7999);
     Conversation::begin(&wire.device, 7999, Duration::from_millis(500)).is_some()
 }

@@ -7,7 +7,7 @@ use wardline_control::{ApplyOptions, ClientError, EventKind, FlowFilter, Refused
 use wardline_policy::Reason;
 
 use crate::gateway::{Gateway, GatewayOptions};
-use crate::lab::{DEVICE_MAC, Wire, WireOptions};
+use crate::lab::{DEVICE_MAC, Wire, WireOptions, skip};
 use crate::traffic::{Conversation, Datagrams, TcpEcho, pings};
 
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -167,6 +167,59 @@ fn a_thousand_changes_during_a_transfer_lose_and_leak_nothing() {
     assert_eq!(allowed.lost(), 0);
     assert_eq!(denied.arrived.len(), 0);
     assert_eq!(gateway.status().policy.generation, CHANGES + 1);
+}
+
+#[test]
+fn two_workers_are_one_gateway() {
+    let options = WireOptions {
+        queues: 2,
+        ..WireOptions::default()
+    };
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    if cores < 2 {
+        return skip(
+            "two_workers_are_one_gateway",
+            "two workers need two CPU cores",
+        );
+    }
+    let Some(wire) = Wire::new("two_workers_are_one_gateway", options) else {
+        return;
+    };
+    let gateway = Gateway::start(
+        &wire,
+        &GatewayOptions {
+            policy: Some(ENFORCED),
+            workers: Some(2),
+            ..GatewayOptions::default()
+        },
+    );
+    let _echoes = [7000, 7002].map(|port| TcpEcho::serve(&wire.hospital, port));
+    let allowed = Datagrams::start(&wire.device, &wire.hospital, 7001, Duration::from_millis(1));
+    let denied = Datagrams::start(&wire.device, &wire.hospital, 7003, Duration::from_millis(1));
+    let mut conversation = Conversation::begin(&wire.device, 7000, PATIENCE).expect("allowed");
+    conversation.transfer(8 * 1024 * 1024, PATIENCE);
+    assert!(Conversation::begin(&wire.device, 7002, MOMENT).is_none());
+    gateway.apply(&without_echo()).expect("applied");
+    assert!(!conversation.speaks(MOMENT));
+    let (allowed, denied) = (allowed.finish(), denied.finish());
+    assert_eq!((allowed.lost(), denied.arrived.len()), (0, 0));
+
+    let status = gateway.status();
+    println!("{:#?}", status.workers);
+    assert_eq!(status.workers.len(), 2);
+    assert_eq!(status.devices, 1);
+    let handed_over: u64 = status.workers.iter().map(|w| w.handed_over).sum();
+    assert!(handed_over > 0, "one of them got frames of the other");
+    assert_eq!(
+        status
+            .workers
+            .iter()
+            .map(|w| w.hand_over_drops)
+            .sum::<u64>(),
+        0
+    );
+    let ward = status.counters.ward;
+    assert_eq!(ward.received, ward.by_reason.values().sum::<u64>());
 }
 
 #[test]

@@ -23,15 +23,6 @@ pub(crate) struct Finding {
 
 impl From<&wardline_policy::Diagnostic> for Finding {
     fn from(d: &wardline_policy::Diagnostic) -> Self {
-        let mut message = String::new();
-        if !d.path.is_empty() {
-            message = format!("{}: ", d.path);
-        }
-        message.push_str(&d.message);
-        if let Some(fix) = &d.fix {
-            message.push_str("; ");
-            message.push_str(fix);
-        }
         Self {
             severity: match d.severity {
                 Severity::Error => "error",
@@ -39,7 +30,7 @@ impl From<&wardline_policy::Diagnostic> for Finding {
             },
             line: d.position.map_or(0, |p| p.line),
             column: d.position.map_or(0, |p| p.column),
-            message,
+            message: sentence(&d.path, &d.message, d.fix.as_deref()),
         }
     }
 }
@@ -50,13 +41,26 @@ impl From<&wardline_control::Diagnostic> for Finding {
             severity: match d.severity {
                 wardline_control::Severity::Error => "error",
                 wardline_control::Severity::Warning => "warning",
-                wardline_control::Severity::Note => "note",
             },
             line: d.line,
             column: d.column,
-            message: d.message.clone(),
+            message: sentence(&d.path, &d.message, d.fix.as_deref()),
         }
     }
+}
+
+/// Where in the document, what is wrong, what to do.
+fn sentence(path: &str, message: &str, fix: Option<&str>) -> String {
+    let mut sentence = String::new();
+    if !path.is_empty() {
+        sentence = format!("{path}: ");
+    }
+    sentence.push_str(message);
+    if let Some(fix) = fix {
+        sentence.push_str("; ");
+        sentence.push_str(fix);
+    }
+    sentence
 }
 
 /// `file:line:column: error: message`, and the line with a caret under the place.
