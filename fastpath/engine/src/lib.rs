@@ -1,13 +1,22 @@
 //! The pure packet engine of Wardline: bursts of frames and a timestamp in, verdicts and events
 //! out. No DPDK, no clock, no I/O, no threads, and after [`Engine::new`] no allocation.
 
+mod answer;
+mod binding;
+mod bounded;
+mod clock;
 pub mod config;
+mod device;
 pub mod engine;
 pub mod event;
+mod flow;
+mod fragment;
 pub mod meta;
+mod names;
 pub mod parse;
 pub mod refuse;
 pub mod snoop;
+mod talk;
 pub mod verdict;
 pub mod view;
 

@@ -168,9 +168,19 @@ impl<'d> Compiler<'d> {
         };
         let mut entries = vec![self.unlisted_entry(&unlisted_chain, None)];
         let mut listed = Map::default();
+        let mut fixed = Map::default();
         for (device, chain) in document.devices.iter().zip(&chains) {
             listed.insert(key_of(device), EntryIdx(entries.len() as u32));
             entries.push(self.device_entry(device, chain));
+            let place = |address| ((address, key_of(device).vlan), listed[&key_of(device)]);
+            fixed.extend(
+                entries[entries.len() - 1]
+                    .facts
+                    .addresses
+                    .iter()
+                    .copied()
+                    .map(place),
+            );
         }
         let first_special = entries.len();
         let mut unlisted = Map::default();
@@ -188,6 +198,7 @@ impl<'d> Compiler<'d> {
             valid_until_s: self.valid_until_s(),
             entries,
             listed,
+            fixed,
             unlisted,
             classes,
             entry_tags,

@@ -114,6 +114,8 @@ pub struct PolicySnapshot {
     pub(crate) valid_until_s: Option<u64>,
     pub(crate) entries: Vec<Entry>,
     pub(crate) listed: Map<DeviceKey, EntryIdx>,
+    /// Whose the addresses are that the document fixes.
+    pub(crate) fixed: Map<(IpAddr, VlanKey), EntryIdx>,
     /// VLANs whose unlisted devices are treated otherwise than all other unlisted ones.
     pub(crate) unlisted: Map<VlanKey, EntryIdx>,
     pub(crate) classes: Classes,
@@ -263,6 +265,11 @@ impl PolicySnapshot {
             Some(entry) => *entry,
             None => self.unlisted.get(&key.vlan).copied().unwrap_or(EntryIdx(0)),
         }
+    }
+
+    /// The device for which the document fixes this address.
+    pub fn fixed_owner(&self, address: IpAddr, vlan: VlanKey) -> Option<EntryIdx> {
+        self.fixed.get(&(address, vlan)).copied()
     }
 
     /// The entry behind an index. Panics on an index of another, larger snapshot.

@@ -1,0 +1,363 @@
+//! What is remembered of a TCP connection: enough to tell a segment that belongs to it from one
+//! that was thrown at it, and no more. Whatever is in doubt passes: the endpoints know better.
+
+use super::State;
+
+pub(crate) const FIN: u8 = 1;
+pub(crate) const SYN: u8 = 2;
+pub(crate) const RST: u8 = 4;
+pub(crate) const ACK: u8 = 16;
+
+/// Least slack left of and right of the window, in bytes: "grossly outside" is further away.
+const LEAST_SLACK: u32 = 65_535;
+const NO_SCALE: u8 = 255;
+
+/// One segment, as the tracker sees it.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Segment {
+    pub(crate) flags: u8,
+    pub(crate) seq: u32,
+    pub(crate) ack: u32,
+    pub(crate) window: u16,
+    pub(crate) scale: u8,
+    /// Bytes of payload.
+    pub(crate) len: u32,
+}
+
+impl Segment {
+    const fn has(&self, flag: u8) -> bool {
+        self.flags & flag != 0
+    }
+
+    /// Opens a connection: SYN without ACK.
+    pub(crate) const fn is_syn(&self) -> bool {
+        self.flags & (SYN | ACK) == SYN
+    }
+
+    /// The sequence number behind the segment.
+    fn end(&self) -> u32 {
+        let control = u32::from(self.has(SYN)) + u32::from(self.has(FIN));
+        self.seq.wrapping_add(self.len).wrapping_add(control)
+    }
+}
+
+/// What one endpoint has sent.
+#[derive(Debug, Clone, Copy, Default)]
+struct Half {
+    /// Behind the last byte it sent.
+    end: u32,
+    /// Up to where its peer allows it to send.
+    limit: u32,
+    /// What its peer acknowledged last: the next byte the peer expects.
+    acked: u32,
+    /// Largest window it offered, in bytes.
+    window: u32,
+}
+
+/// Both halves; index 0 is the initiator.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Tracker {
+    half: [Half; 2],
+    scale: [u8; 2],
+    known: u8,
+}
+
+/// Bits of `Tracker::known`: SYN seen of each half; both make the window checks possible.
+const SEEN: [u8; 2] = [1, 2];
+const BOTH: u8 = 3;
+/// Bits of `Tracker::known`: FIN seen of each half.
+const FINISHED: [u8; 2] = [4, 8];
+/// Bit of `Tracker::known`: a reset passed that was not exactly the next expected byte.
+const RESET_IN_DOUBT: u8 = 16;
+
+/// What a segment does to the connection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Step {
+    /// It belongs to it; the connection is in this state now.
+    To(State),
+    /// A SYN that may begin a new connection in the place of a finished one.
+    Reopens,
+    /// A SYN of the responder that crosses the initiator's.
+    Simultaneous,
+    /// No such segment can occur before the handshake is over.
+    NoHandshake,
+    /// Grossly outside of what the receiver can take.
+    OutOfWindow,
+}
+
+impl Tracker {
+    /// A connection that begins with this segment of its initiator.
+    pub(crate) fn begin(segment: &Segment) -> Self {
+        let mut tracker = Self::default();
+        tracker.note(segment, 0);
+        tracker
+    }
+
+    /// A connection older than this process, of which this is a segment: nothing is known of
+    /// its windows.
+    pub(crate) fn midstream(segment: &Segment, from: usize) -> Self {
+        let mut tracker = Self::default();
+        tracker.half[1 - from].end = segment.ack;
+        tracker.note(segment, from);
+        if segment.has(FIN) {
+            tracker.known |= FINISHED[from];
+        }
+        tracker
+    }
+
+    /// Takes the next segment; `from` is 0 for the initiator.
+    pub(crate) fn step(&mut self, state: State, segment: &Segment, from: usize) -> Step {
+        let next = match state {
+            State::SynSent => self.opening(segment, from),
+            State::SynReceived => self.answered(segment, from),
+            State::Closing | State::Reset if segment.is_syn() => Step::Reopens,
+            State::Reset => Step::To(State::Reset),
+            _ => self.open(state, segment, from),
+        };
+        if matches!(next, Step::To(_)) {
+            self.note(segment, from);
+        }
+        next
+    }
+
+    /// The responder's SYN crossed the initiator's.
+    pub(crate) fn cross(&mut self, segment: &Segment) {
+        self.note(segment, 1);
+    }
+
+    /// Whether a sequence number quoted by an ICMP error can be of data in flight (RFC 5927 §4).
+    pub(crate) fn in_flight(&self, seq: u32, from: usize) -> bool {
+        if self.known & BOTH != BOTH {
+            return true;
+        }
+        let (sender, slack) = (&self.half[from], self.slack(from));
+        !after(seq, sender.end) && !after(sender.end.wrapping_sub(slack), seq)
+    }
+
+    /// Whether a reset in doubt passed and nothing after it.
+    pub(crate) const fn reset_in_doubt(&self) -> bool {
+        self.known & RESET_IN_DOUBT != 0
+    }
+
+    fn opening(&self, segment: &Segment, from: usize) -> Step {
+        match (from, segment.flags & (SYN | ACK | RST)) {
+            (0, SYN) => Step::To(State::SynSent),
+            (0, RST) => Step::To(State::Reset),
+            (0, _) => Step::NoHandshake,
+            (_, flags) if flags == SYN | ACK => Step::To(State::SynReceived),
+            (_, SYN) => Step::Simultaneous,
+            // The refusal of a closed port acknowledges the SYN; any other reset is not one.
+            (_, flags) if flags & RST != 0 => {
+                let refusal = segment.has(ACK) && segment.ack == self.half[0].end;
+                Step::To(if refusal {
+                    State::Reset
+                } else {
+                    State::SynSent
+                })
+            }
+            // A challenge ACK of a host that still holds an older connection (RFC 5961 §4).
+            (_, _) => Step::To(State::SynSent),
+        }
+    }
+
+    fn answered(&mut self, segment: &Segment, from: usize) -> Step {
+        if segment.has(RST) {
+            return Step::To(self.reset(State::SynReceived, segment, from));
+        }
+        // The initiator's first ACK ends the handshake.
+        let confirms = from == 0 && segment.has(ACK) && !segment.has(SYN);
+        Step::To(match (confirms, segment.has(FIN)) {
+            (true, true) => {
+                self.known |= FINISHED[from];
+                State::FinWait
+            }
+            (true, false) => State::Established,
+            (false, _) => State::SynReceived,
+        })
+    }
+
+    fn open(&mut self, state: State, segment: &Segment, from: usize) -> Step {
+        if segment.has(SYN) {
+            // The receiver sends a challenge ACK; the connection stands (RFC 5961 §4).
+            return Step::To(state);
+        }
+        if self.grossly_outside(segment, from) {
+            return Step::OutOfWindow;
+        }
+        if segment.has(RST) {
+            return Step::To(self.reset(state, segment, from));
+        }
+        self.known &= !RESET_IN_DOUBT;
+        if !segment.has(FIN) {
+            return Step::To(state);
+        }
+        self.known |= FINISHED[from];
+        let both = FINISHED[0] | FINISHED[1];
+        Step::To(if self.known & both == both {
+            State::Closing
+        } else {
+            State::FinWait
+        })
+    }
+
+    /// Only a reset at exactly the next expected byte is believed (RFC 5961 §3).
+    fn reset(&mut self, state: State, segment: &Segment, from: usize) -> State {
+        let sender = &self.half[from];
+        if segment.seq == sender.end || segment.seq == sender.acked {
+            return State::Reset;
+        }
+        self.known |= RESET_IN_DOUBT;
+        state
+    }
+
+    fn grossly_outside(&self, segment: &Segment, from: usize) -> bool {
+        if self.known & BOTH != BOTH {
+            return false;
+        }
+        let (sender, slack) = (&self.half[from], self.slack(from));
+        after(segment.seq, sender.limit.wrapping_add(slack))
+            || after(
+                sender.end.wrapping_sub(slack.saturating_mul(2)),
+                segment.end(),
+            )
+    }
+
+    fn slack(&self, from: usize) -> u32 {
+        self.half[1 - from].window.max(LEAST_SLACK)
+    }
+
+    fn note(&mut self, segment: &Segment, from: usize) {
+        if segment.has(RST) {
+            return;
+        }
+        let to = 1 - from;
+        let end = segment.end();
+        if segment.has(SYN) && self.known & SEEN[from] == 0 {
+            self.known |= SEEN[from];
+            self.scale[from] = segment.scale;
+            self.half[from].end = end;
+        }
+        // RFC 7323 §2.2: windows are scaled only if both offer it, and never in a SYN.
+        let scaled = !segment.has(SYN) && !self.scale.contains(&NO_SCALE);
+        let window = u32::from(segment.window) << if scaled { self.scale[from].min(14) } else { 0 };
+        let sender = &mut self.half[from];
+        if sender.end == 0 || after(end, sender.end) {
+            sender.end = end;
+        }
+        sender.window = sender.window.max(window);
+        let unlimited = self.half[to].limit == 0;
+        if segment.has(ACK) {
+            let receiver = &mut self.half[to];
+            receiver.acked = segment.ack;
+            let limit = segment.ack.wrapping_add(window);
+            if unlimited || after(limit, receiver.limit) {
+                receiver.limit = limit;
+            }
+        }
+        // Until its peer says something, the initiator may send what fits a SYN (Fast Open).
+        if self.half[from].limit == 0 {
+            self.half[from].limit = end;
+        }
+    }
+}
+
+/// Whether `a` is behind `b` in sequence space.
+const fn after(a: u32, b: u32) -> bool {
+    (b.wrapping_sub(a) as i32) < 0
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn segment(flags: u8, seq: u32, ack: u32, len: u32) -> Segment {
+        Segment {
+            flags,
+            seq,
+            ack,
+            window: 65_535,
+            scale: if flags & SYN != 0 { 7 } else { 255 },
+            len,
+        }
+    }
+
+    fn established() -> Tracker {
+        let mut t = Tracker::begin(&segment(SYN, 1000, 0, 0));
+        let s = t.step(State::SynSent, &segment(SYN | ACK, 5000, 1001, 0), 1);
+        assert_eq!(s, Step::To(State::SynReceived));
+        let s = t.step(State::SynReceived, &segment(ACK, 1001, 5001, 0), 0);
+        assert_eq!(s, Step::To(State::Established));
+        t
+    }
+
+    #[test]
+    fn a_connection_opens_and_closes() {
+        let mut t = established();
+        let up = State::Established;
+        assert_eq!(t.step(up, &segment(ACK, 1001, 5001, 100), 0), Step::To(up));
+        assert_eq!(
+            t.step(up, &segment(FIN | ACK, 1101, 5001, 0), 0),
+            Step::To(State::FinWait)
+        );
+        let s = t.step(State::FinWait, &segment(FIN | ACK, 5001, 1102, 0), 1);
+        assert_eq!(s, Step::To(State::Closing));
+        let s = t.step(State::Closing, &segment(ACK, 1102, 5002, 0), 0);
+        assert_eq!(s, Step::To(State::Closing));
+        assert_eq!(
+            t.step(State::Closing, &segment(SYN, 9, 0, 0), 0),
+            Step::Reopens
+        );
+    }
+
+    #[test]
+    fn data_before_the_answer_is_no_handshake() {
+        let mut t = Tracker::begin(&segment(SYN, 1000, 0, 0));
+        assert_eq!(
+            t.step(State::SynSent, &segment(ACK, 1001, 77, 10), 0),
+            Step::NoHandshake
+        );
+    }
+
+    #[test]
+    fn a_reset_is_believed_at_the_next_byte_only() {
+        let up = State::Established;
+        let mut t = established();
+        assert_eq!(t.step(up, &segment(RST, 5001 + 700, 0, 0), 1), Step::To(up));
+        assert!(t.reset_in_doubt());
+        assert_eq!(t.step(up, &segment(ACK, 1001, 5001, 1), 0), Step::To(up));
+        assert!(!t.reset_in_doubt());
+        assert_eq!(
+            t.step(up, &segment(RST, 5001, 0, 0), 1),
+            Step::To(State::Reset)
+        );
+    }
+
+    #[test]
+    fn grossly_outside_needs_known_windows() {
+        let up = State::Established;
+        let far = segment(ACK, 0x5000_0000, 5001, 10);
+        assert_eq!(established().step(up, &far, 0), Step::OutOfWindow);
+        let mut t = Tracker::midstream(&segment(ACK, 1000, 5000, 10), 0);
+        assert_eq!(t.step(up, &far, 0), Step::To(up));
+    }
+
+    #[test]
+    fn windows_wider_than_the_field_are_scaled() {
+        let up = State::Established;
+        let mut t = established();
+        assert_eq!(t.step(up, &segment(ACK, 5001, 1001, 0), 1), Step::To(up));
+        // 65,535 << 7 bytes in flight.
+        assert_eq!(
+            t.step(up, &segment(ACK, 1001 + 8_000_000, 5001, 1000), 0),
+            Step::To(up)
+        );
+    }
+
+    #[test]
+    fn quoted_data_must_have_been_sent() {
+        let t = established();
+        assert!(t.in_flight(1000, 0));
+        assert!(!t.in_flight(9_000_000, 0));
+        assert!(Tracker::midstream(&segment(ACK, 1, 1, 0), 0).in_flight(9_000_000, 0));
+    }
+}
