@@ -3,7 +3,7 @@
 //! role, of a device, of a visit, of the baseline), shared by every device that follows it.
 
 use crate::stable::Map;
-use crate::tags::Tag;
+use crate::tags::{ANY, Tag};
 use crate::types::{Cast, Initiator};
 
 /// Number of a program; 0 is the one without rules.
@@ -53,6 +53,19 @@ pub(crate) struct Key {
     pub(crate) talk: Talk,
 }
 
+impl Key {
+    /// One of 64 bits for who talks how and by which protocol. A program keeps the bits of its
+    /// keys, so that most questions it has no answer to never reach the large table.
+    fn bit(talk: Talk, protocol: u16, anybody: bool) -> u64 {
+        let number = (u64::from(protocol) * 6 + talk as u64) * 2 + u64::from(anybody);
+        1 << (number.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 58)
+    }
+
+    fn own_bit(&self) -> u64 {
+        Self::bit(self.talk, self.protocol, self.peer == ANY)
+    }
+}
+
 /// One rule under one key, with a rectangle of responder's and initiator's ports.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) struct Piece {
@@ -79,6 +92,8 @@ const NESTED: u32 = 1 << 31;
 #[derive(Debug, Default)]
 pub(crate) struct Table {
     keys: Map<Key, (u32, u32)>,
+    /// The bits of each program's keys.
+    bits: Vec<u64>,
     spans: Vec<Span>,
     nested: Vec<(u32, u32)>,
 }
@@ -88,6 +103,7 @@ impl Table {
     pub(crate) fn with_capacity(keys: usize) -> Self {
         Self {
             keys: Map::with_capacity_and_hasher(keys, Default::default()),
+            bits: Vec::new(),
             spans: Vec::with_capacity(keys),
             nested: Vec::new(),
         }
@@ -96,6 +112,11 @@ impl Table {
     /// Adds every piece of one program; each program is added once.
     pub(crate) fn add_program(&mut self, pieces: &mut [Piece]) {
         pieces.sort_unstable();
+        if let Some(piece) = pieces.first() {
+            let program = piece.key.program as usize;
+            self.bits.resize(self.bits.len().max(program + 1), 0);
+            self.bits[program] = pieces.iter().fold(0, |bits, p| bits | p.key.own_bit());
+        }
         for run in pieces.chunk_by(|a, b| a.key == b.key) {
             let flat = if run.iter().all(|p| p.sources == ALL_PORTS) {
                 first_match(run.iter().map(|p| (p.ports, p.rule)))
@@ -109,6 +130,10 @@ impl Table {
 
     /// The rule with the lowest number that matches.
     pub(crate) fn find(&self, key: &Key, port: u16, source: u16) -> Option<u32> {
+        let bits = self.bits.get(key.program as usize)?;
+        if bits & key.own_bit() == 0 {
+            return None;
+        }
         count_probe();
         let &range = self.keys.get(key)?;
         let rule = self.search(range, port)?;

@@ -571,3 +571,67 @@ pub(crate) fn is_link_local(mac: MacAddr) -> bool {
     let [a, b, c, d, e, f] = mac.0;
     [a, b, c, d, e] == [0x01, 0x80, 0xc2, 0, 0] && f <= 0x0f
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::document::{Direction, Document, Peer, Rule};
+    use crate::program::take_probes;
+    use crate::scalar::{Many, Prefix, Protocol};
+    use crate::{Format, compile, parse};
+
+    /// A device with this many rules, each for a server and a port of its own.
+    fn policy(rules: u32) -> PolicySnapshot {
+        let text =
+            "version = 1\nname = \"x\"\n[[devices]]\nname = \"d\"\nmac = \"02:00:00:00:00:01\"";
+        let (mut document, _): (Document, _) =
+            parse(text, Format::Toml, "x").expect("the document is right");
+        let rule = |number: u32| {
+            let server = IpAddr::from((0x0a00_0000 + number).to_be_bytes());
+            let peer = Peer::Address(Many(vec![Prefix::host(server)]));
+            Rule {
+                ports: Some(Many(vec![PortRange::one(10_000 + number as u16)])),
+                ..Rule::allow(
+                    &number.to_string(),
+                    Direction::FromDevice,
+                    vec![peer],
+                    Protocol::TCP,
+                )
+            }
+        };
+        document.devices[0].rules = (0..rules).map(rule).collect();
+        compile(&document, 0).expect("the document compiles")
+    }
+
+    fn probes(policy: &PolicySnapshot, port: u16) -> (bool, u64) {
+        let peer = IpAddr::from([10, 0, 0, 9]);
+        let query = Query {
+            initiator: Initiator::Device,
+            cast: Cast::Unicast,
+            peer,
+            destination: peer,
+            protocol: 6,
+            source_port: 40_000,
+            destination_port: port,
+            tags: &[],
+        };
+        take_probes();
+        let decision = policy.decide(EntryIdx(1), &query);
+        (decision.allow, take_probes())
+    }
+
+    #[test]
+    fn a_decision_costs_the_same_whatever_the_number_of_rules() {
+        let (few, many) = (policy(10), policy(10_000));
+        for port in [10_009, 10_010] {
+            assert_eq!(probes(&few, port), probes(&many, port));
+            assert!(
+                probes(&many, port).1 <= 8,
+                "{} probes",
+                probes(&many, port).1
+            );
+        }
+        assert!(probes(&many, 10_009).0);
+        assert!(!probes(&many, 10_010).0);
+    }
+}

@@ -4,8 +4,8 @@ use std::net::IpAddr;
 
 use wardline_policy::types::MacAddr;
 use wardline_policy::{
-    Cast, DeviceKey, EntryIdx, Format, Initiator, Mode, PolicySnapshot, Query, Reason, Side,
-    VlanKey, compile, parse,
+    Cast, DeviceKey, EntryIdx, Format, Initiator, Mode, PeerTag, PolicySnapshot, Query, Reason,
+    Side, VlanKey, compile, parse,
 };
 
 const NOW_S: u64 = 1_795_000_000;
@@ -169,6 +169,256 @@ fn the_baseline_carries_what_a_link_needs() {
     assert_eq!(
         (unknown.allow, unknown.reason),
         (false, Reason::BaselineDenied)
+    );
+}
+
+const LIMITED: &str = r#"
+version = 1
+name = "limited"
+[groups.vendor]
+addresses = "192.0.2.0/24"
+[roles.pump]
+[[roles.pump.rules]]
+name = "server"
+peer = { address = "10.0.0.1" }
+protocol = "tcp"
+ports = 3613
+care = "therapy"
+[[roles.pump.rules]]
+name = "report"
+peer = { address = "10.0.0.2" }
+protocol = "tcp"
+ports = 80
+[[roles.pump.rules]]
+name = "biomed"
+direction = "to-device"
+peer = { address = "10.0.0.3" }
+protocol = "tcp"
+ports = 22
+rescue = true
+[[roles.pump.rules]]
+name = "sister"
+peer = { role = "pump" }
+protocol = "tcp"
+ports = 5100
+[[devices]]
+name = "a"
+mac = "00:09:fb:00:00:0a"
+vlan = 10
+role = "pump"
+mode = "enforce"
+ward = "icu"
+[[devices]]
+name = "b"
+mac = "00:09:fb:00:00:0b"
+vlan = 10
+role = "pump"
+mode = "isolate"
+addresses = "10.0.9.2"
+ward = "icu"
+[[devices]]
+name = "open"
+mac = "00:09:fb:00:00:0c"
+vlan = 10
+mode = "enforce"
+care = "surveillance"
+[[visits]]
+device = "a"
+work_order = "WO-1"
+from = 2026-11-23T10:00:00Z
+until = 2026-11-23T12:00:00Z
+[[visits.rules]]
+name = "remote"
+direction = "to-device"
+peer = { group = "vendor" }
+protocol = "tcp"
+ports = 22
+[[releases]]
+vlan = 11
+until = 2026-11-23T13:00:00Z
+reason = "test"
+by = "test"
+"#;
+
+const TEN: u64 = 1_795_428_000;
+const HOUR: u64 = 3_600;
+
+fn limited(extra: &str, now_s: u64) -> PolicySnapshot {
+    let text = format!("{LIMITED}{extra}");
+    let (document, _) = parse(&text, Format::Toml, "limited.toml").expect("the document is right");
+    compile(&document, now_s).expect("it compiles")
+}
+
+const A: &str = "00:09:fb:00:00:0a";
+const B: &str = "00:09:fb:00:00:0b";
+
+#[test]
+fn a_visit_opens_and_closes_by_itself() {
+    let question = ask(Initiator::Peer, "192.0.2.7", 6, 22);
+    let reason = |now_s| {
+        let policy = limited("", now_s);
+        (
+            policy.decide(entry(&policy, A, 10), &question).reason,
+            policy.valid_until_s(),
+        )
+    };
+    assert_eq!(reason(TEN - 1), (Reason::NoRule, Some(TEN)));
+    assert_eq!(reason(TEN), (Reason::VendorVisit, Some(TEN + 2 * HOUR)));
+    assert_eq!(
+        reason(TEN + 2 * HOUR),
+        (Reason::NoRule, Some(TEN + 3 * HOUR))
+    );
+    assert_eq!(reason(TEN + 3 * HOUR), (Reason::NoRule, None));
+}
+
+#[test]
+fn a_release_of_a_vlan_covers_devices_nobody_listed() {
+    let mode = |now_s| {
+        let policy = limited("", now_s);
+        [10, 11].map(|vlan| policy.entry(entry(&policy, "02:00:00:00:00:01", vlan)).mode)
+    };
+    assert_eq!(mode(TEN), [Mode::Observe, Mode::BreakGlass]);
+    assert_eq!(mode(TEN + 3 * HOUR), [Mode::Observe, Mode::Observe]);
+}
+
+#[test]
+fn an_isolated_device_keeps_its_rescue_rules() {
+    let policy = limited("", TEN);
+    let device = entry(&policy, B, 10);
+    let server = policy.decide(device, &ask(Initiator::Device, "10.0.0.1", 6, 3613));
+    assert_eq!((server.allow, server.reason), (false, Reason::Isolated));
+    let biomed = policy.decide(device, &ask(Initiator::Peer, "10.0.0.3", 6, 22));
+    assert_eq!((biomed.allow, biomed.reason), (true, Reason::Allowed));
+}
+
+#[test]
+fn an_island_keeps_what_is_life_critical_and_what_is_inside() {
+    let island =
+        "[island]\nactive = true\nward = \"icu\"\nreason = \"x\"\nuntil = 2026-11-23T11:00:00Z";
+    let policy = limited(island, TEN);
+    let device = entry(&policy, A, 10);
+    let reason = |peer, port| {
+        policy
+            .decide(device, &ask(Initiator::Device, peer, 6, port))
+            .reason
+    };
+    assert_eq!(reason("10.0.0.1", 3613), Reason::Allowed, "therapy");
+    assert_eq!(reason("10.0.0.2", 80), Reason::Island, "not life-critical");
+    assert_eq!(reason("10.0.9.2", 5100), Reason::Allowed, "inside the ward");
+    assert_eq!(policy.valid_until_s(), Some(TEN + HOUR));
+    let later = limited(island, TEN + HOUR);
+    let report = ask(Initiator::Device, "10.0.0.2", 6, 80);
+    assert_eq!(
+        later.decide(entry(&later, A, 10), &report).reason,
+        Reason::Allowed
+    );
+}
+
+#[test]
+fn a_life_critical_device_without_a_template_is_open() {
+    let policy = limited("", TEN);
+    let device = entry(&policy, "00:09:fb:00:00:0c", 10);
+    let decision = policy.decide(device, &ask(Initiator::Peer, "203.0.113.1", 6, 1));
+    assert_eq!(
+        (decision.allow, decision.reason),
+        (true, Reason::LifeCriticalOpen)
+    );
+}
+
+#[test]
+fn a_role_as_peer_is_known_by_what_the_engine_learnt() {
+    let policy = limited("", TEN);
+    let (a, b) = (entry(&policy, A, 10), entry(&policy, B, 10));
+    let unknown = ask(Initiator::Device, "10.0.9.77", 6, 5100);
+    assert!(!policy.decide(a, &unknown).allow);
+    let tags = [PeerTag::Device(b)];
+    assert!(
+        policy
+            .decide(
+                a,
+                &Query {
+                    tags: &tags,
+                    ..unknown
+                }
+            )
+            .allow
+    );
+}
+
+/// An epoch is the hash of what a device is allowed: equal over compilations, and another one
+/// exactly when something changes that could change a decision.
+#[test]
+fn an_epoch_changes_with_what_the_device_may_do() {
+    let epochs = |text: &str, now_s: u64| {
+        let (document, _) = parse(text, Format::Toml, "x").expect("the document is right");
+        let policy = compile(&document, now_s).expect("it compiles");
+        [A, B].map(|mac| policy.entry(entry(&policy, mac, 10)).epoch)
+    };
+    let before = epochs(LIMITED, TEN - 1);
+    assert_ne!(before[0], 0);
+    assert_eq!(epochs(LIMITED, TEN - 1), before);
+    assert_eq!(
+        epochs(
+            &LIMITED.replace("name = \"server\"", "name = \"other\""),
+            TEN - 1
+        ),
+        before
+    );
+    let visit = epochs(LIMITED, TEN);
+    assert_ne!(visit[0], before[0], "a visit at a");
+    assert_eq!(visit[1], before[1], "is none at b");
+    let port = epochs(&LIMITED.replace("ports = 3613", "ports = 3614"), TEN - 1);
+    assert_ne!(port[0], before[0], "a rule of its role");
+    assert_eq!(
+        port[1], before[1],
+        "which does not hold for an isolated device"
+    );
+    let member = epochs(&LIMITED.replace("10.0.9.2", "10.0.9.3"), TEN - 1);
+    assert_ne!(member[0], before[0], "an address of a peer");
+    let mode = epochs(&LIMITED.replace("\"isolate\"", "\"enforce\""), TEN - 1);
+    assert_eq!(mode[0], before[0]);
+    assert_ne!(mode[1], before[1], "its mode");
+}
+
+#[test]
+fn a_name_is_known_to_the_devices_that_use_it() {
+    let policy = snapshot(
+        r#"
+version = 1
+name = "names"
+[roles.a]
+rules = [{ name = "x", peer = { dns = "a.example" }, protocol = "tcp", ports = 443 }]
+[[devices]]
+name = "first"
+mac = "00:09:fb:00:00:01"
+role = "a"
+[[devices]]
+name = "second"
+mac = "00:09:fb:00:00:02"
+"#,
+    );
+    let first = entry(&policy, "00:09:fb:00:00:01", 0);
+    let name = policy
+        .dns_name(first, "a.example")
+        .expect("its rule names it");
+    assert_eq!(
+        policy.dns_name(entry(&policy, "00:09:fb:00:00:02", 0), "a.example"),
+        None
+    );
+    assert_eq!(policy.dns_name(first, "b.example"), None);
+    let question = ask(Initiator::Device, "198.51.100.1", 6, 443);
+    assert!(!policy.decide(first, &question).allow);
+    let tags = [PeerTag::DnsName(name)];
+    assert!(
+        policy
+            .decide(
+                first,
+                &Query {
+                    tags: &tags,
+                    ..question
+                }
+            )
+            .allow
     );
 }
 

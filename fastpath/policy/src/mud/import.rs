@@ -71,6 +71,8 @@ fn refuse(file: &str, position: Option<Position>, path: &str, message: String) -
 #[derive(Debug, Clone)]
 struct Ace {
     name: String,
+    /// Which access list it stands in.
+    acl: usize,
     list: Direction,
     initiated: Option<Direction>,
     action: Action,
@@ -87,17 +89,92 @@ struct Ace {
 
 /// First the entries that speak of packets from who begins, then what is left of the others.
 fn fold(aces: &[Ace]) -> Vec<Rule> {
-    let mut rules: Vec<Rule> = Vec::new();
-    for ace in aces.iter().filter(|ace| !is_return(ace, aces)) {
-        add(&mut rules, ace.rule(ace.list));
+    let mut folded = Folded::default();
+    for list in aces.chunk_by(|a, b| (a.acl, a.list) == (b.acl, b.list)) {
+        folded.merge(
+            list.iter()
+                .filter(|ace| !is_return(ace, aces))
+                .map(|ace| ace.rule(ace.list)),
+        );
     }
-    for ace in aces
-        .iter()
-        .filter(|ace| ace.initiated.is_some_and(|d| d != ace.list))
-    {
-        add(&mut rules, ace.rule(other(ace.list)));
+    let returns = |ace: &&Ace| ace.initiated.is_some_and(|direction| direction != ace.list);
+    for ace in aces.iter().filter(returns) {
+        folded.append(ace.rule(other(ace.list)));
     }
-    rules
+    folded
+        .from_device
+        .into_iter()
+        .chain(folded.to_device)
+        .collect()
+}
+
+/// Rules by who begins: only among those does the order matter.
+#[derive(Default)]
+struct Folded {
+    from_device: Vec<Rule>,
+    to_device: Vec<Rule>,
+}
+
+impl Folded {
+    /// Merges the rules of one list, all of one direction. The lists of both IP versions often
+    /// hold the same entry among others of their own: it becomes one rule, and everything stays
+    /// before and behind it as it was.
+    fn merge(&mut self, rules: impl Iterator<Item = Rule>) {
+        let mut place = 0;
+        for rule in rules {
+            let known = self.position(&rule);
+            if let Some(known) = known.filter(|known| *known >= place) {
+                place = known + 1;
+                continue;
+            }
+            let named = self.named(rule);
+            let rules = self.of(named.direction);
+            rules.insert(place, named);
+            place += 1;
+        }
+    }
+
+    fn append(&mut self, rule: Rule) {
+        if self.position(&rule).is_none() {
+            let named = self.named(rule);
+            self.of(named.direction).push(named);
+        }
+    }
+
+    fn of(&mut self, direction: Direction) -> &mut Vec<Rule> {
+        match direction {
+            Direction::FromDevice => &mut self.from_device,
+            Direction::ToDevice => &mut self.to_device,
+        }
+    }
+
+    /// Where a rule stands that says the same, whatever its name.
+    fn position(&mut self, rule: &Rule) -> Option<usize> {
+        let same = |known: &Rule| {
+            Rule {
+                name: rule.name.clone(),
+                ..known.clone()
+            } == *rule
+        };
+        self.of(rule.direction).iter().position(same)
+    }
+
+    /// The rule with a name nobody has yet.
+    fn named(&self, mut rule: Rule) -> Rule {
+        let all = || self.from_device.iter().chain(&self.to_device);
+        let name = std::mem::take(&mut rule.name);
+        rule.name = (1..)
+            .map(|n| {
+                if n == 1 {
+                    name.clone()
+                } else {
+                    format!("{name}-{n}")
+                }
+            })
+            .find(|name| all().all(|known| known.name != *name))
+            .unwrap_or(name);
+        rule
+    }
 }
 
 /// Whether an entry is the return half of a conversation. TCP says it; for the rest it is one
@@ -145,31 +222,6 @@ impl Ace {
             )
         }
     }
-}
-
-/// Adds a rule unless it is there; the lists of both IP versions often say the same.
-fn add(rules: &mut Vec<Rule>, mut rule: Rule) {
-    let name = std::mem::take(&mut rule.name);
-    if rules.iter().any(|known| {
-        Rule {
-            name: String::new(),
-            ..known.clone()
-        } == rule
-    }) {
-        return;
-    }
-    let taken = |name: &str| rules.iter().any(|known| known.name == name);
-    rule.name = (1..)
-        .map(|n| {
-            if n == 1 {
-                name.clone()
-            } else {
-                format!("{name}-{n}")
-            }
-        })
-        .find(|name| !taken(name))
-        .unwrap_or(name);
-    rules.push(rule);
 }
 
 const fn other(direction: Direction) -> Direction {
@@ -315,7 +367,10 @@ impl Import {
             match read_ace(ace, &path, direction, family) {
                 Ok(read) => {
                     self.notes.extend(read.notes);
-                    self.aces.push(read.ace);
+                    self.aces.push(Ace {
+                        acl: at,
+                        ..read.ace
+                    });
                 }
                 Err(fault) => {
                     let message = format!("{}; the entry was left out", fault.message);
@@ -402,6 +457,7 @@ fn read_ace(
     };
     let ace = Ace {
         name,
+        acl: 0,
         list,
         initiated,
         action,
