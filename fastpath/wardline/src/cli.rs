@@ -201,7 +201,8 @@ pub(crate) struct ReplayArgs {
 const REPLAY_HELP: &str = "\
 Which side a packet came from: its file with --ward and --core; its source MAC address with \
 --ward-macs; else its source MAC address by the devices the policy lists. Without any of these it \
-is guessed: a station that is spoken to before it speaks is on the hospital's side.
+is guessed: a station that is spoken to before it speaks, or that gives out addresses or names, is \
+on the hospital's side.
 
 With --json: one object a line for each packet (type, index, time, side, device, flow, verdict, \
 reason, rule), and a summary as the last line. The verdict is forward, would-drop or drop; the \

@@ -11,9 +11,13 @@ use crate::failure::Failure;
 const SEED: u64 = 0x5741_5244_4c49_4e45;
 /// Table entries looked at for expiry before each packet.
 const IDLE_BUDGET: usize = 64;
-/// A clock that steps back further than this has been set, or another recording begins.
-const STEP_BACK_NS: u64 = 60_000_000_000;
 const NS_PER_S: u64 = 1_000_000_000;
+/// A clock that steps back further than this has been set, or another recording begins.
+const STEP_BACK_NS: i128 = 60 * NS_PER_S as i128;
+/// Longer than anything is remembered: a longer leap forward changes nothing more.
+const LEAP_NS: i128 = 30 * 86_400 * NS_PER_S as i128;
+/// The latest time the engine is told, an hour before its numbers end (in 2554).
+const LAST_NS: i128 = u64::MAX as i128 - 3_600 * NS_PER_S as i128;
 
 /// An engine, the policy it follows, and the time it believes in.
 #[derive(Debug)]
@@ -28,10 +32,11 @@ impl Judge {
     /// Begins at the time of the first packet.
     pub(crate) fn new(document: Option<Document>, first_ns: u64) -> Result<Self, Failure> {
         let snapshot = snapshot(document.as_ref(), first_ns)?;
+        let clock = Clock::new(first_ns);
         Ok(Self {
-            engine: Engine::new(Limits::default(), SEED, snapshot, first_ns),
+            engine: Engine::new(Limits::default(), SEED, snapshot, clock.engine_ns()),
             document,
-            clock: Clock::new(first_ns),
+            clock,
         })
     }
 
@@ -42,8 +47,9 @@ impl Judge {
         time_ns: u64,
         frame: &[u8],
     ) -> Result<Verdict, Failure> {
-        let now_ns = self.clock.read(time_ns);
-        self.follow_time(now_ns)?;
+        let stepped = self.clock.advance(time_ns);
+        self.follow_time(time_ns, stepped)?;
+        let now_ns = self.clock.engine_ns();
         self.engine.idle(now_ns, IDLE_BUDGET);
         let mut verdict = [Verdict::default()];
         self.engine.process(from, now_ns, &[frame], &mut verdict);
@@ -55,10 +61,12 @@ impl Judge {
     }
 
     /// Visits and releases begin and end in the capture's time too.
-    fn follow_time(&mut self, now_ns: u64) -> Result<(), Failure> {
-        let valid_until_s = self.engine.snapshot().valid_until_s();
-        if valid_until_s.is_some_and(|until_s| now_ns / NS_PER_S >= until_s) {
-            let next = snapshot(self.document.as_ref(), now_ns)?;
+    fn follow_time(&mut self, time_ns: u64, stepped: bool) -> Result<(), Failure> {
+        let Some(until_s) = self.engine.snapshot().valid_until_s() else {
+            return Ok(());
+        };
+        if stepped || time_ns / NS_PER_S >= until_s {
+            let next = snapshot(self.document.as_ref(), time_ns)?;
             self.engine.set_snapshot(next);
         }
         Ok(())
@@ -90,31 +98,44 @@ fn snapshot(document: Option<&Document>, now_ns: u64) -> Result<Arc<PolicySnapsh
         .map_err(|e| Failure::input(format!("the policy cannot be used: {e}")))
 }
 
-/// Time that never runs backwards, though capture times may: small steps back stand still, large
-/// ones begin anew where the clock stood.
+/// The engine's time, which never runs backwards though capture times may. Small steps back
+/// stand still. Large ones, and leaps forward beyond anything the engine remembers, are another
+/// recording: time goes on from where it stood.
 #[derive(Debug)]
 struct Clock {
-    now_ns: u64,
+    now_ns: i128,
     /// What is added to capture times.
-    shift_ns: u64,
+    shift_ns: i128,
 }
 
 impl Clock {
     fn new(first_ns: u64) -> Self {
+        let now_ns = i128::from(first_ns).min(LAST_NS);
         Self {
-            now_ns: first_ns,
-            shift_ns: 0,
+            now_ns,
+            shift_ns: now_ns - i128::from(first_ns),
         }
     }
 
-    fn read(&mut self, time_ns: u64) -> u64 {
-        let shifted = time_ns.saturating_add(self.shift_ns);
-        let behind_ns = self.now_ns.saturating_sub(shifted);
-        if behind_ns > STEP_BACK_NS {
-            self.shift_ns += behind_ns;
+    /// Moves on to a capture time; whether another recording begins there.
+    fn advance(&mut self, time_ns: u64) -> bool {
+        let time_ns = i128::from(time_ns);
+        let ahead_ns = time_ns + self.shift_ns - self.now_ns;
+        let step_ns = match ahead_ns {
+            ..0 => 0,
+            0..=LEAP_NS => ahead_ns,
+            _ => LEAP_NS,
+        };
+        let stepped = !(-STEP_BACK_NS..=LEAP_NS).contains(&ahead_ns);
+        self.now_ns = (self.now_ns + step_ns).min(LAST_NS);
+        if stepped {
+            self.shift_ns = self.now_ns - time_ns;
         }
-        self.now_ns = self.now_ns.max(shifted);
-        self.now_ns
+        stepped
+    }
+
+    fn engine_ns(&self) -> u64 {
+        u64::try_from(self.now_ns).unwrap_or_default()
     }
 }
 
@@ -122,24 +143,39 @@ impl Clock {
 mod tests {
     use super::*;
 
+    const DAY_S: u64 = 86_400;
+
     #[test]
     fn the_clock_stands_still_or_goes_on_but_never_back() {
         let mut clock = Clock::new(100 * NS_PER_S);
-        assert_eq!(clock.read(101 * NS_PER_S), 101 * NS_PER_S);
+        let mut at = |time_s: u64| {
+            let stepped = clock.advance(time_s * NS_PER_S);
+            (clock.engine_ns() / NS_PER_S, stepped)
+        };
+        assert_eq!(at(101), (101, false));
+        assert_eq!(at(99), (101, false), "a small step back");
+        assert_eq!(at(102), (102, false));
+        assert_eq!(at(10), (102, true), "another recording");
+        assert_eq!(at(13), (105, false));
         assert_eq!(
-            clock.read(99 * NS_PER_S),
-            101 * NS_PER_S,
-            "a small step back"
+            at(13 + 3_650 * DAY_S),
+            (105 + 30 * DAY_S, true),
+            "years later"
         );
-        assert_eq!(clock.read(102 * NS_PER_S), 102 * NS_PER_S);
-        assert_eq!(
-            clock.read(10 * NS_PER_S),
-            102 * NS_PER_S,
-            "another recording"
+        assert_eq!(at(14 + 3_650 * DAY_S), (106 + 30 * DAY_S, false));
+    }
+
+    #[test]
+    fn the_ends_of_time_are_reached_without_harm() {
+        let mut clock = Clock::new(u64::MAX);
+        let last = clock.engine_ns();
+        assert!(
+            last < u64::MAX - 1_000 * NS_PER_S,
+            "room for the engine to add to"
         );
-        assert_eq!(clock.read(13 * NS_PER_S), 105 * NS_PER_S);
-        assert_eq!(clock.read(u64::MAX), u64::MAX);
-        assert_eq!(clock.read(0), u64::MAX);
-        assert_eq!(clock.read(u64::MAX), u64::MAX);
+        for time in [0, u64::MAX, 5, u64::MAX - 1] {
+            clock.advance(time);
+            assert_eq!(clock.engine_ns(), last);
+        }
     }
 }

@@ -86,10 +86,10 @@ fn step(
     outputs: &mut Outputs,
     json: Option<&mut dyn Write>,
 ) -> Result<(), Failure> {
-    let from = packet.from.unwrap_or_else(|| sides.of(&packet.data));
+    let meta = parse(&packet.data).map_or_else(|error| error.meta, Some);
+    let from = packet.from.unwrap_or_else(|| sides.of(meta.as_ref()));
     let verdict = judge.judge(from, packet.time_ns, &packet.data)?;
     let (outcome, reason) = outcome(&verdict);
-    let meta = parse(&packet.data).map_or_else(|error| error.meta, Some);
     tally.add(&Judged {
         from,
         meta: meta.as_ref(),

@@ -3,6 +3,7 @@
 use std::collections::{HashMap, HashSet};
 
 use serde::Serialize;
+use wardline_engine::{L3, L4, PacketMeta};
 use wardline_policy::{MacAddr, Side};
 
 /// Stations the guess remembers; later ones count as the hospital's.
@@ -17,7 +18,8 @@ pub(crate) enum Sides {
     Listed(HashSet<MacAddr>),
     /// By the source MAC address, from the policy's devices.
     Policy(HashSet<MacAddr>),
-    /// By who speaks first: a station that is spoken to before it speaks is on the core side.
+    /// By who speaks first over IP: a station that is spoken to before it speaks, or that gives
+    /// out addresses or names, is on the core side.
     Guess(HashMap<MacAddr, Side>),
 }
 
@@ -42,69 +44,100 @@ impl Sides {
     }
 
     /// The side a frame came from. Frames too short for addresses count as the hospital's.
-    pub(crate) fn of(&mut self, frame: &[u8]) -> Side {
-        let (Some(destination), Some(source)) = (mac_at(frame, 0), mac_at(frame, 6)) else {
-            return Side::Core;
-        };
-        match self {
-            Self::Captures => Side::Core,
-            Self::Listed(ward) | Self::Policy(ward) => {
-                if ward.contains(&source) {
+    pub(crate) fn of(&mut self, meta: Option<&PacketMeta>) -> Side {
+        match (self, meta) {
+            (Self::Captures, _) | (_, None) => Side::Core,
+            (Self::Listed(ward) | Self::Policy(ward), Some(meta)) => {
+                if ward.contains(&meta.source_mac) {
                     Side::Ward
                 } else {
                     Side::Core
                 }
             }
-            Self::Guess(known) => guess(known, source, destination),
+            (Self::Guess(known), Some(meta)) => guess(known, meta),
         }
     }
 }
 
-fn guess(known: &mut HashMap<MacAddr, Side>, source: MacAddr, destination: MacAddr) -> Side {
+fn guess(known: &mut HashMap<MacAddr, Side>, meta: &PacketMeta) -> Side {
     let room = known.len() < STATIONS;
-    let side = match known.get(&source) {
-        Some(side) => *side,
-        None if room => *known.entry(source).or_insert(Side::Ward),
-        None => Side::Core,
+    let before = known.get(&meta.source_mac).copied();
+    // Access points and routers speak first in other protocols: only IP tells.
+    if !room || !matches!(meta.l3, L3::Ip { .. }) {
+        return before.unwrap_or(Side::Core);
+    }
+    let side = match before {
+        _ if serves(&meta.l4) => Side::Core,
+        Some(side) => side,
+        None => Side::Ward,
     };
-    if room && side == Side::Ward && !destination.is_group() {
-        known.entry(destination).or_insert(Side::Core);
+    known.insert(meta.source_mac, side);
+    if side == Side::Ward && !meta.destination_mac.is_group() {
+        known.entry(meta.destination_mac).or_insert(Side::Core);
     }
     side
 }
 
-fn mac_at(frame: &[u8], at: usize) -> Option<MacAddr> {
-    let bytes = frame.get(at..)?.first_chunk::<6>()?;
-    Some(MacAddr(*bytes))
+/// Answers of DHCP, DHCPv6 and name servers.
+fn serves(l4: &L4) -> bool {
+    matches!(
+        l4,
+        L4::Udp {
+            source: 53 | 67 | 547,
+            ..
+        }
+    )
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use wardline_engine::parse::parse;
 
     const A: [u8; 6] = [2, 0, 0, 0, 0, 1];
     const B: [u8; 6] = [2, 0, 0, 0, 0, 2];
     const ALL: [u8; 6] = [0xff; 6];
 
-    fn frame(destination: [u8; 6], source: [u8; 6]) -> Vec<u8> {
-        [&destination[..], &source, &[0x08, 0x06]].concat()
+    fn udp(destination: [u8; 6], source: [u8; 6], source_port: u16) -> PacketMeta {
+        let mut frame = Vec::new();
+        etherparse::PacketBuilder::ethernet2(source, destination)
+            .ipv4([10, 0, 0, source[5]], [10, 0, 0, destination[5]], 64)
+            .udp(source_port, 4_000)
+            .write(&mut frame, b"")
+            .unwrap();
+        parse(&frame).unwrap()
+    }
+
+    fn eapol(destination: [u8; 6], source: [u8; 6]) -> PacketMeta {
+        parse(&[&destination[..], &source, &[0x88, 0x8e], &[0; 46]].concat()).unwrap()
     }
 
     #[test]
     fn listed_sources_are_the_wards_and_all_else_the_hospitals() {
         let mut sides = Sides::Listed([MacAddr(A)].into());
-        assert_eq!(sides.of(&frame(B, A)), Side::Ward);
-        assert_eq!(sides.of(&frame(A, B)), Side::Core);
-        assert_eq!(sides.of(&frame(ALL, B)), Side::Core);
-        assert_eq!(sides.of(&[1, 2, 3]), Side::Core);
+        assert_eq!(sides.of(Some(&udp(B, A, 9))), Side::Ward);
+        assert_eq!(sides.of(Some(&udp(A, B, 9))), Side::Core);
+        assert_eq!(sides.of(Some(&udp(ALL, B, 9))), Side::Core);
+        assert_eq!(sides.of(Some(&eapol(B, A))), Side::Ward);
+        assert_eq!(sides.of(None), Side::Core);
     }
 
     #[test]
     fn the_guess_puts_who_is_spoken_to_first_on_the_core_side() {
         let mut sides = Sides::Guess(HashMap::new());
-        assert_eq!(sides.of(&frame(ALL, A)), Side::Ward);
-        assert_eq!(sides.of(&frame(B, A)), Side::Ward);
-        assert_eq!(sides.of(&frame(A, B)), Side::Core);
-        assert_eq!(sides.of(&frame(ALL, B)), Side::Core);
+        assert_eq!(sides.of(Some(&eapol(A, B))), Side::Core, "tells nothing");
+        assert_eq!(sides.of(Some(&udp(ALL, A, 9))), Side::Ward);
+        assert_eq!(sides.of(Some(&udp(B, A, 9))), Side::Ward);
+        assert_eq!(sides.of(Some(&udp(A, B, 9))), Side::Core);
+        assert_eq!(sides.of(Some(&udp(ALL, B, 9))), Side::Core);
+        assert_eq!(sides.of(Some(&eapol(B, A))), Side::Ward, "known by now");
+    }
+
+    #[test]
+    fn who_gives_out_addresses_is_on_the_core_side_after_all() {
+        let mut sides = Sides::Guess(HashMap::new());
+        assert_eq!(sides.of(Some(&udp(ALL, B, 1900))), Side::Ward);
+        assert_eq!(sides.of(Some(&udp(A, B, 67))), Side::Core);
+        assert_eq!(sides.of(Some(&udp(ALL, B, 1900))), Side::Core);
     }
 }
