@@ -79,17 +79,18 @@ def node(name, address, central):
 
 
 def alarm(address, wanted, token):
-    listener = udp(ANNOUNCE)
-    listener.settimeout(3 * RHYTHM_S)
-    sender = udp(address=address)
-    try:
-        while True:
+    listener, sender = udp(ANNOUNCE), udp(address=address)
+    end = time.monotonic() + 3 * RHYTHM_S
+    while (left := end - time.monotonic()) > 0:
+        listener.settimeout(left)
+        try:
             peer, _, room, port = understand(listener.recvfrom(2048)[0])
-            if room == wanted:
-                sender.sendto(token.encode(), (peer, port))
-                return report(token=token, sent_to=peer, port=port)
-    except TimeoutError:
-        return fail(f"no announcement of {wanted} heard")
+        except TimeoutError:
+            break
+        if room == wanted:
+            sender.sendto(token.encode(), (peer, port))
+            return report(token=token, sent_to=peer, port=port)
+    return fail(f"no announcement of {wanted} heard")
 
 
 match sys.argv[1:]:

@@ -15,7 +15,7 @@ use crate::netns::run;
 use crate::ward::Ward;
 
 /// How long one command of an exchange may take before the exchange counts as failed.
-const PATIENCE: Duration = Duration::from_secs(12);
+const PATIENCE: Duration = Duration::from_secs(9);
 /// Exchanges under way at once: enough to mix their traffic, few enough for a small machine.
 const AT_ONCE: usize = 6;
 

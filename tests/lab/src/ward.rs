@@ -278,6 +278,11 @@ impl Ward {
         self.set_up_switch("csw", Side::Core, &plugs)?;
         for plug in &plugs {
             self.ns(plug.host).shell(&quiet_interface("eth0"))?;
+            if plug.side == Side::Core {
+                // Servers have long been up when a device comes: nothing about them is tentative.
+                let setting = "/proc/sys/net/ipv6/conf/eth0/accept_dad";
+                self.ns(plug.host).shell(&format!("echo 0 > {setting}"))?;
+            }
             self.ns(plug.host).ip(&format!(
                 "link set lo up\nlink set eth0 address {} mtu 1500 up\n",
                 plug.mac

@@ -229,7 +229,7 @@ fn unity_alarm(ward: &Ward) -> Result<String> {
 fn service_visit(ward: &Ward) -> Result<String> {
     let url = format!("ftp://{}/log/service.log", address_of("vent")?);
     let before = transfers(ward);
-    let text = crate::exchange::on(ward, "vendor", "curl", &["-sS", "--max-time", "8", &url])?;
+    let text = crate::exchange::on(ward, "vendor", "curl", &["-sS", "--max-time", "6", &url])?;
     let expected = "self test passed\n".len() * 2000;
     ensure!(
         text.len() == expected,

@@ -41,6 +41,8 @@ fn camera(ward: &Ward) -> Result<String> {
             "-nostdin",
             "-loglevel",
             "error",
+            "-timeout",
+            "5000000",
             "-rtsp_transport",
             "tcp",
             "-analyzeduration",

@@ -35,6 +35,9 @@ pub(super) const ALL: &[Exchange] = &[
     },
 ];
 
+/// Seconds a DICOM program waits for a connection, as an option's value.
+const CONNECT_S: &str = "4";
+
 /// A study as the scanner made it.
 struct Study {
     patient: String,
@@ -58,7 +61,7 @@ fn worklist(ward: &Ward) -> Result<String> {
         "0010,0020=TEST0001",
         "0040,0100[0].0040,0001=CT1",
     ];
-    let mut arguments = vec!["-W", "-v", "-aet", "CT1", "-aec", "RIS"];
+    let mut arguments = vec!["-W", "-v", "-to", CONNECT_S, "-aet", "CT1", "-aec", "RIS"];
     let pacs = address_of("pacs")?;
     let port = crate::services::hospital::WORKLIST_PORT.to_string();
     arguments.extend([pacs.as_str(), port.as_str()]);
@@ -120,6 +123,8 @@ fn retrieve(ward: &Ward) -> Result<String> {
         "reading",
         "movescu",
         &[
+            "-to",
+            CONNECT_S,
             "-aet",
             "READING",
             "-aem",
@@ -161,7 +166,9 @@ fn send_study(ward: &Ward) -> Result<Study> {
         ward,
         "ct",
         "storescu",
-        &["-aet", "CT1", "-aec", "PACS", "+sd", &pacs, "104", &dir],
+        &[
+            "-to", CONNECT_S, "-aet", "CT1", "-aec", "PACS", "+sd", &pacs, "104", &dir,
+        ],
     )?;
     let held = images_held(ward, &patient)?;
     ensure!(

@@ -54,7 +54,7 @@ fn update(ward: &Ward) -> Result<String> {
         ward,
         "analyser",
         "curl",
-        &["-sS", "-f", "--max-time", "8", &url],
+        &["-sS", "-f", "--max-time", "6", &url],
     )?;
     ensure!(
         text.contains("no update"),
