@@ -15,7 +15,11 @@ pub struct Error {
 
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "at byte {}: {}", self.offset, self.kind)
+        match self.kind {
+            // Nothing was read, so there is no place to name.
+            ErrorKind::Io(_) | ErrorKind::Empty if self.offset == 0 => self.kind.fmt(f),
+            _ => write!(f, "at byte {}: {}", self.offset, self.kind),
+        }
     }
 }
 

@@ -1,9 +1,10 @@
 //! Fixed limits, allocated at start.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// Every limit of one engine (one worker). Reaching one is counted under its reason.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Limits {
     /// Devices known at once.

@@ -1,2 +1,174 @@
-//! To come.
-fn main() {}
+//! `cargo xtask …`: what a person working on Wardline types.
+//!
+//! The tasks only prepare the machine, build, and start other programs; what happens on the
+//! simulated ward is the laboratory's business (`wardline-lab`).
+
+mod setup;
+mod showcase;
+mod stages;
+mod tidy;
+mod tools;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use anyhow::{Result, bail};
+use clap::{Args, Parser, Subcommand};
+
+#[derive(Debug, Parser)]
+#[command(name = "cargo xtask", about = "Build, show and test Wardline")]
+struct Cli {
+    #[command(subcommand)]
+    task: Task,
+}
+
+#[derive(Debug, Subcommand)]
+enum Task {
+    /// Install what is missing on this machine and check the kernel (root)
+    Setup,
+    /// Show the gateway at work on the simulated ward (root)
+    Demo(DemoArgs),
+    /// Run every test there is, stage by stage
+    Test(TestArgs),
+    /// Start or stop the simulated ward alone (root)
+    Ward {
+        #[command(subcommand)]
+        action: WardAction,
+    },
+    /// Check the repository's own rules
+    Tidy,
+    /// Stop and remove whatever a demo or ward left behind
+    Clean,
+}
+
+#[derive(Debug, Args)]
+struct DemoArgs {
+    /// Without a person: run, report, clean up, end
+    #[arg(long)]
+    headless: bool,
+    /// How long the ward runs once everything is up
+    #[arg(long, value_name = "N")]
+    seconds: Option<u64>,
+    /// Where to write the report
+    #[arg(long, value_name = "FILE")]
+    json: Option<PathBuf>,
+    /// Written when everything is up, with what an outside program needs to look in
+    #[arg(long, value_name = "FILE")]
+    ready: Option<PathBuf>,
+    /// A policy to enforce in place of the ward's own
+    #[arg(long, value_name = "FILE")]
+    policy: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+struct TestArgs {
+    /// Only this stage; may be given several times
+    #[arg(long = "stage", value_name = "NAME")]
+    stages: Vec<stages::Stage>,
+}
+
+#[derive(Debug, Subcommand)]
+enum WardAction {
+    /// Lay out the ward and start its devices
+    Up {
+        /// Light devices beside the clinical ones
+        #[arg(long, value_name = "N", default_value_t = 0)]
+        extra_devices: u16,
+        /// With the gateway in its place, instead of the kernel bridge
+        #[arg(long)]
+        gateway: bool,
+    },
+    /// Stop the ward and remove it
+    Down,
+    /// Say what is running
+    Status,
+}
+
+fn main() -> ExitCode {
+    match run(Cli::parse().task) {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// True when everything the task tried was well.
+fn run(task: Task) -> Result<bool> {
+    match task {
+        Task::Setup => setup::run()?,
+        Task::Demo(args) => demo(&args)?,
+        Task::Test(args) => return Ok(stages::run(&args.stages)),
+        Task::Ward { action } => ward(&action)?,
+        Task::Tidy => tidy::run()?,
+        Task::Clean => clean()?,
+    }
+    Ok(true)
+}
+
+fn demo(args: &DemoArgs) -> Result<()> {
+    prepare()?;
+    let mut command = tools::lab_command()?;
+    command.arg("demo");
+    if args.headless {
+        command.arg("--headless");
+    }
+    if let Some(seconds) = args.seconds {
+        command.arg("--seconds").arg(seconds.to_string());
+    }
+    let files = [
+        ("--json", &args.json),
+        ("--ready", &args.ready),
+        ("--policy", &args.policy),
+    ];
+    for (flag, file) in files {
+        if let Some(file) = file {
+            command.arg(flag).arg(std::path::absolute(file)?);
+        }
+    }
+    Err(tools::replace_process(command))
+}
+
+fn ward(action: &WardAction) -> Result<()> {
+    if let WardAction::Up { .. } = action {
+        prepare()?;
+    } else {
+        tools::require_root()?;
+    }
+    let mut command = tools::lab_command()?;
+    match action {
+        WardAction::Up {
+            extra_devices,
+            gateway,
+        } => {
+            if *gateway {
+                command
+                    .arg("up")
+                    .arg("--gateway")
+                    .arg(tools::program("wardline-fastpath")?);
+            } else {
+                command.arg("up");
+            }
+            command.args(["--extra-devices", &extra_devices.to_string()])
+        }
+        WardAction::Down => command.arg("down"),
+        WardAction::Status => command.arg("status"),
+    };
+    Err(tools::replace_process(command))
+}
+
+fn clean() -> Result<()> {
+    tools::require_root()?;
+    if !tools::program(tools::LAB)?.exists() {
+        bail!("the laboratory was never built here, so it left nothing behind");
+    }
+    tools::run(tools::lab_command()?.arg("down"))
+}
+
+/// What every task on the ward needs first: packages, Python environment and our programs.
+fn prepare() -> Result<()> {
+    setup::run()?;
+    tools::build()
+}

@@ -1,0 +1,28 @@
+//! The largest argument and the largest answer of every call.
+
+/// Bytes of a policy document.
+pub const POLICY_BYTES: usize = 32 * 1024 * 1024;
+
+/// Bytes of one message on the socket; a policy document in JSON quotes, with room.
+pub const MESSAGE_BYTES: usize = 2 * POLICY_BYTES + 1024 * 1024;
+
+/// Bytes of a name (of a client, of a policy).
+pub const NAME_BYTES: usize = 256;
+
+/// Entries of one page of devices, flows or events. Larger wishes get this many.
+pub const PAGE: u32 = 1_000;
+
+/// Diagnostics in one answer; the rest is cut off after a closing remark.
+pub const DIAGNOSTICS: usize = 200;
+
+/// Milliseconds that [`Control::events`](crate::Control::events) waits for something to happen.
+pub const EVENT_WAIT_MS: u32 = 30_000;
+
+/// Seconds within which an unconfirmed policy is rolled back, at most.
+pub const CONFIRM_WITHIN_S: u32 = 24 * 3_600;
+
+/// Clients connected at once.
+pub const CLIENTS: usize = 32;
+
+/// Requests of one client in progress at once.
+pub const REQUESTS_PER_CLIENT: usize = 8;

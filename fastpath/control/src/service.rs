@@ -1,0 +1,51 @@
+//! The calls.
+
+#![allow(
+    missing_docs,
+    missing_debug_implementations,
+    reason = "tarpc generates types and methods without either; the trait's own calls are documented"
+)]
+
+use crate::view::{
+    Applied, ApplyOptions, DevicesPage, Diagnostic, EventBatch, FlowFilter, FlowsPage, Hello,
+    PolicyInForce, PolicyText, Refused, Status,
+};
+
+/// What a client may ask of the fast path.
+#[tarpc::service]
+pub trait Control {
+    /// Who is there. `client` is a name for the log, at most `NAME_BYTES`.
+    async fn hello(client: String) -> Hello;
+
+    /// Everything at a glance: ports, workers, counters, policy.
+    async fn status() -> Result<Status, Refused>;
+
+    /// One page of devices in the order they were first seen. `cursor` is 0 or the last page's `next`.
+    async fn devices(cursor: u64, limit: u32) -> Result<DevicesPage, Refused>;
+
+    /// One page of conversations. A page may be empty and yet have a `next`: the table is read
+    /// in pieces while traffic goes on, so this is not a picture of one instant.
+    async fn flows(filter: FlowFilter, cursor: u64, limit: u32) -> Result<FlowsPage, Refused>;
+
+    /// The document in force, as it was given.
+    async fn policy_show() -> Result<PolicyInForce, Refused>;
+
+    /// What `policy_apply` would say, without applying. Empty: nothing to remark.
+    async fn policy_check(policy: PolicyText) -> Result<Vec<Diagnostic>, Refused>;
+
+    /// Puts a document in force on all workers at a burst boundary, then saves it. On any error
+    /// the old one stays in force, as a whole.
+    async fn policy_apply(policy: PolicyText, options: ApplyOptions) -> Result<Applied, Refused>;
+
+    /// Keeps the policy that was applied with `confirm_within_s`. `id` must be the one in force.
+    async fn policy_confirm(id: String) -> Result<Applied, Refused>;
+
+    /// Events with `seq >= from_seq`, at most `limit`. If there are none, waits for the first
+    /// for at most `wait_ms`. Use the answer's `next_seq` for the next call; 0 starts with the
+    /// oldest event still held.
+    async fn events(from_seq: u64, limit: u32, wait_ms: u32) -> Result<EventBatch, Refused>;
+
+    /// A planned stop, answered before it happens. The interfaces stay attached for the next
+    /// start (the kernel's bridge carries on meanwhile) unless `detach` gives them back.
+    async fn stop(detach: bool) -> Result<(), Refused>;
+}

@@ -1,0 +1,634 @@
+//! What the fast path shows of itself.
+//!
+//! Times named `_us` are microseconds since the Unix epoch, so that a JSON reader with 53-bit
+//! numbers keeps them exact. Counts are since the start of the process unless said otherwise.
+
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+
+use serde::{Deserialize, Serialize};
+use wardline_policy::{Care, DeviceKey, Initiator, MacAddr, Mode, Reason, Side};
+
+/// Frames by reason; reasons that never occurred are left out.
+pub type ByReason = BTreeMap<Reason, u64>;
+
+/// Answer to `hello`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Hello {
+    /// [`PROTOCOL_VERSION`](crate::PROTOCOL_VERSION) of the server.
+    pub protocol_version: u32,
+    /// Version of the fast path.
+    pub software_version: String,
+    /// When the process started.
+    pub started_us: u64,
+    /// Process id of the fast path.
+    pub pid: u32,
+}
+
+/// Why a call was refused. Nothing has changed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Refused {
+    /// The sort of trouble.
+    pub kind: RefusedKind,
+    /// One sentence: what was wrong and what to do.
+    pub message: String,
+    /// Where in the policy document, for `RefusedKind::Policy`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub diagnostics: Vec<Diagnostic>,
+}
+
+/// The sort of a refusal.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum RefusedKind {
+    /// An argument is out of its bounds.
+    Argument,
+    /// The policy document has errors; see the diagnostics.
+    Policy,
+    /// Another policy is in force than the caller believed.
+    Conflict,
+    /// The fast path is starting, stopping or busy; asking again later helps.
+    Unavailable,
+    /// Something failed inside; the log says more.
+    Internal,
+}
+
+impl core::fmt::Display for Refused {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.write_str(&self.message)
+    }
+}
+
+impl core::error::Error for Refused {}
+
+/// Answer to `status`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Status {
+    /// Version of the fast path.
+    pub software_version: String,
+    /// Process id.
+    pub pid: u32,
+    /// When the process started.
+    pub started_us: u64,
+    /// Seconds since then.
+    pub uptime_s: u64,
+    /// From the start of the process to the first poll of both ports, in milliseconds.
+    pub startup_ms: u64,
+    /// Memory of the packet path.
+    pub memory: MemoryStatus,
+    /// The ports, ward side first.
+    pub ports: Vec<PortStatus>,
+    /// The workers.
+    pub workers: Vec<WorkerStatus>,
+    /// What happened to the frames, all workers together.
+    pub counters: Counters,
+    /// The policy in force.
+    pub policy: PolicyStatus,
+    /// Devices known.
+    pub devices: u64,
+    /// Conversations in progress.
+    pub flows: u64,
+    /// Events that were lost because nobody fetched them in time.
+    pub events_dropped: u64,
+}
+
+/// Memory of the packet path.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MemoryStatus {
+    /// Whether DPDK uses huge pages.
+    pub huge_pages: bool,
+    /// Why, in a sentence.
+    pub note: String,
+    /// DPDK's memory in MiB.
+    pub mib: u32,
+}
+
+/// One port.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PortStatus {
+    /// Which side it faces.
+    pub side: Side,
+    /// As configured: `af_xdp`, `af_packet`, `pci` or `devargs`.
+    pub driver: String,
+    /// Interface, PCI address or device arguments.
+    pub device: String,
+    /// Largest payload of an Ethernet frame, in bytes.
+    pub mtu: u32,
+    /// Queues in use.
+    pub queues: u32,
+    /// Link state.
+    pub link: LinkState,
+    /// The driver's own counters.
+    pub stats: PortStats,
+}
+
+/// Link state of a port.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum LinkState {
+    /// Carrier present.
+    Up,
+    /// No carrier.
+    Down,
+    /// Neither the kernel nor the driver knows.
+    Unknown,
+}
+
+/// Counters of a port as its driver keeps them, in frames unless named otherwise.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct PortStats {
+    /// Received.
+    pub rx_frames: u64,
+    /// Received bytes.
+    pub rx_bytes: u64,
+    /// Sent.
+    pub tx_frames: u64,
+    /// Sent bytes.
+    pub tx_bytes: u64,
+    /// Lost before the worker saw them: receive ring full.
+    pub rx_missed: u64,
+    /// Damaged on arrival.
+    pub rx_errors: u64,
+    /// Lost because no buffer was free.
+    pub rx_no_buffer: u64,
+    /// Refused by the driver on sending.
+    pub tx_errors: u64,
+}
+
+/// One worker.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct WorkerStatus {
+    /// Number, from 0; also the queue it serves on both ports.
+    pub index: u32,
+    /// CPU core it is bound to.
+    pub lcore: u32,
+    /// `busy` or `adaptive`.
+    pub poll: String,
+    /// Rounds over both ports.
+    pub polls: u64,
+    /// Of these, rounds that found nothing.
+    pub empty_polls: u64,
+    /// Times it slept (adaptive only).
+    pub parks: u64,
+    /// Bursts with at least one frame.
+    pub bursts: u64,
+    /// Frames in them.
+    pub frames: u64,
+    /// Nanoseconds spent on bursts with frames.
+    pub busy_ns: u64,
+    /// Nanoseconds since the worker started.
+    pub elapsed_ns: u64,
+    /// Longest time between two rounds, in nanoseconds, sleeps included, since the last status.
+    pub longest_round_ns: u64,
+    /// Frames that arrived here and belonged to another worker.
+    pub handed_over: u64,
+    /// Of these, lost because the other worker's ring was full.
+    pub hand_over_drops: u64,
+}
+
+/// What happened to all frames. For each side: `received = Σ by_reason` and
+/// `received = forwarded + dropped`; a frame that policy let pass but the egress did not take
+/// counts as dropped under `egress-full` or `oversize`.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Counters {
+    /// Frames that came in on the ward side.
+    pub ward: SideCounters,
+    /// Frames that came in on the core side.
+    pub core: SideCounters,
+    /// Forwarded only because the device does not enforce, by the reason it would have been
+    /// dropped for. Part of `forwarded`, not beside it.
+    pub would_drop: ByReason,
+    /// Resets and unreachables the box sent itself towards the ward side.
+    pub refusals_to_ward: u64,
+    /// The same towards the core side.
+    pub refusals_to_core: u64,
+    /// Conversations begun.
+    pub flows_begun: u64,
+}
+
+/// Counters of the frames that came in on one side.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct SideCounters {
+    /// Frames received.
+    pub received: u64,
+    /// Bytes received.
+    pub received_bytes: u64,
+    /// Frames sent out again.
+    pub forwarded: u64,
+    /// Frames dropped.
+    pub dropped: u64,
+    /// Every received frame, under exactly one reason.
+    pub by_reason: ByReason,
+}
+
+/// The policy in force.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PolicyStatus {
+    /// Content hash.
+    pub id: String,
+    /// Name it was given, usually a file name.
+    pub name: String,
+    /// When the document was applied, be it before a restart.
+    pub applied_us: u64,
+    /// Its number: 1 for the policy the process started with, one more with each swap.
+    pub generation: u32,
+    /// When a limited permission begins or ends next, in seconds since the epoch.
+    pub next_boundary_s: Option<u64>,
+    /// When it is rolled back unless confirmed, in seconds since the epoch.
+    pub rollback_at_s: Option<u64>,
+    /// Where it came from: `state` (the last accepted one), `initial` (named by the
+    /// configuration), `control` (applied over the socket) or `none` (observe everything).
+    pub origin: String,
+}
+
+/// One page of devices.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DevicesPage {
+    /// The devices.
+    pub devices: Vec<DeviceView>,
+    /// Cursor of the next page; absent at the end.
+    pub next: Option<u64>,
+}
+
+/// One device.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DeviceView {
+    /// MAC address and VLAN.
+    pub key: DeviceKey,
+    /// Name in the policy; empty when the policy does not list it.
+    pub name: String,
+    /// Role in the policy.
+    pub role: Option<String>,
+    /// Step of the ladder.
+    pub mode: Mode,
+    /// Highest care class among its rules.
+    pub care: Care,
+    /// Addresses bound to it.
+    pub addresses: Vec<IpAddr>,
+    /// First frame seen.
+    pub first_seen_us: u64,
+    /// Last frame seen.
+    pub last_seen_us: u64,
+    /// What it says of itself in DHCP.
+    pub dhcp: Option<DhcpFacts>,
+    /// What came from it and was forwarded.
+    pub sent: Traffic,
+    /// What came for it and was forwarded.
+    pub got: Traffic,
+    /// Every frame from and to it, by the reason of its verdict.
+    pub by_reason: ByReason,
+    /// Frames forwarded only because it does not enforce, by the reason they would have been
+    /// dropped for.
+    pub would_drop: ByReason,
+    /// Conversations in progress.
+    pub flows: u32,
+    /// Frames with its MAC address as source that came from the core side: a loop, or it moved.
+    pub wrong_side: u64,
+}
+
+/// What a device says of itself in DHCP. Untrusted text, cut to printable characters.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct DhcpFacts {
+    /// Option 12.
+    pub hostname: String,
+    /// Option 60.
+    pub vendor_class: String,
+    /// Option 55, the order is telling.
+    pub parameter_list: Vec<u8>,
+}
+
+/// Frames and bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Traffic {
+    /// Frames.
+    pub frames: u64,
+    /// Bytes, Ethernet header included, checksum not.
+    pub bytes: u64,
+}
+
+/// Which conversations to list; fields that are absent do not matter.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct FlowFilter {
+    /// Of the device with this MAC address, in whatever VLAN.
+    pub mac: Option<MacAddr>,
+    /// With this address at either end.
+    pub address: Option<IpAddr>,
+    /// With this port at either end.
+    pub port: Option<u16>,
+    /// With this IP protocol number.
+    pub protocol: Option<u8>,
+    /// Forwarded for this reason.
+    pub reason: Option<Reason>,
+}
+
+/// One page of conversations.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FlowsPage {
+    /// The conversations.
+    pub flows: Vec<FlowView>,
+    /// Cursor of the next page; absent at the end.
+    pub next: Option<u64>,
+}
+
+/// One conversation.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FlowView {
+    /// The device it belongs to.
+    pub device: DeviceKey,
+    /// Name of the device in the policy, or empty.
+    pub device_name: String,
+    /// Who sent the first packet.
+    pub initiator: Initiator,
+    /// Source of the first packet.
+    pub source: IpAddr,
+    /// Destination of the first packet.
+    pub destination: IpAddr,
+    /// IP protocol number.
+    pub protocol: u8,
+    /// Source port of the first packet, or the identifier of an ICMP query.
+    pub source_port: u16,
+    /// Destination port of the first packet; `type << 8 | code` for ICMP.
+    pub destination_port: u16,
+    /// `half-open`, `established`, `closing`, `closed`, `reset`, `unanswered` or `answered`.
+    pub state: String,
+    /// Why it is forwarded.
+    pub reason: Reason,
+    /// Why it would be dropped, if the device enforced.
+    pub would_drop: Option<Reason>,
+    /// The rule that allows it, in words; empty if none.
+    pub rule: String,
+    /// From the initiator.
+    pub forth: Traffic,
+    /// To the initiator.
+    pub back: Traffic,
+    /// First packet.
+    pub first_seen_us: u64,
+    /// Last packet.
+    pub last_seen_us: u64,
+}
+
+/// How a policy document is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum PolicyFormat {
+    /// TOML.
+    #[default]
+    Toml,
+    /// JSON.
+    Json,
+}
+
+/// A policy document on its way.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PolicyText {
+    /// Name for messages, usually a file name; at most `NAME_BYTES`.
+    pub name: String,
+    /// How it is written.
+    pub format: PolicyFormat,
+    /// The document; at most `POLICY_BYTES`.
+    pub text: String,
+}
+
+/// How to apply a policy.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct ApplyOptions {
+    /// Refuse with `Conflict` unless this policy is in force.
+    pub expected_id: Option<String>,
+    /// Roll back by itself unless `policy_confirm` comes within so many seconds
+    /// (1 to `CONFIRM_WITHIN_S`).
+    pub confirm_within_s: Option<u32>,
+}
+
+/// A policy was put in force.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Applied {
+    /// Content hash of the policy now in force.
+    pub id: String,
+    /// The one before it.
+    pub previous_id: String,
+    /// Remarks that did not keep it from being applied.
+    pub warnings: Vec<Diagnostic>,
+    /// When it is rolled back unless confirmed, in seconds since the epoch.
+    pub rollback_at_s: Option<u64>,
+}
+
+/// The document in force.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PolicyInForce {
+    /// Content hash.
+    pub id: String,
+    /// The document; empty text when no document was ever applied.
+    pub policy: PolicyText,
+    /// When it was applied here.
+    pub applied_us: u64,
+}
+
+/// One remark on a policy document.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Diagnostic {
+    /// How bad it is.
+    pub severity: Severity,
+    /// Line from 1; 0 if it concerns no line.
+    pub line: u32,
+    /// Column from 1; 0 if it concerns no column.
+    pub column: u32,
+    /// Path of keys to the place, such as `devices[2].rules[0].peer`; empty for the whole.
+    pub path: String,
+    /// What is wrong.
+    pub message: String,
+    /// What to do about it, if that is known.
+    pub fix: Option<String>,
+}
+
+/// How bad a remark is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Severity {
+    /// The document cannot be applied.
+    Error,
+    /// It can, but a person should look.
+    Warning,
+}
+
+/// Answer to `events`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct EventBatch {
+    /// The events, oldest first.
+    pub events: Vec<EventRecord>,
+    /// `from_seq` for the next call.
+    pub next_seq: u64,
+    /// Events between `from_seq` and the first of these that were dropped meanwhile.
+    pub lost: u64,
+}
+
+/// One event.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct EventRecord {
+    /// Number, rising by one; starts again at 1 when the process starts.
+    pub seq: u64,
+    /// When.
+    pub time_us: u64,
+    /// The device it is about.
+    pub device: Option<DeviceKey>,
+    /// Name of the device in the policy, or empty.
+    pub device_name: String,
+    /// What happened.
+    #[serde(flatten)]
+    pub kind: EventKind,
+}
+
+/// What happened.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "event", rename_all = "kebab-case")]
+pub enum EventKind {
+    /// The process began to forward.
+    Started {
+        /// Policy it started with.
+        policy: String,
+    },
+    /// Another policy came into force.
+    PolicyApplied {
+        /// The new one.
+        policy: String,
+        /// The old one.
+        previous: String,
+        /// `control`, `rollback` or `boundary` (a limited permission began or ended).
+        cause: String,
+    },
+    /// The link of a port changed.
+    Link {
+        /// Which port.
+        side: Side,
+        /// To what.
+        link: LinkState,
+    },
+    /// A device spoke for the first time.
+    DeviceSeen,
+    /// An address was bound to a device.
+    AddressBound {
+        /// The address.
+        address: IpAddr,
+    },
+    /// A frame with the device's MAC address as source came from the core side: a loop, a second
+    /// path around the box, or the device moved.
+    WrongSide,
+    /// A conversation began.
+    FlowBegun(FlowFacts),
+    /// A conversation ended (closed, timed out or revoked).
+    FlowEnded(FlowFacts),
+    /// A conversation was refused, or would have been.
+    Denied {
+        /// The conversation.
+        flow: FlowFacts,
+        /// Whether the frame was dropped (false: it would have been).
+        dropped: bool,
+        /// How many more like it since the last event.
+        repeated: u32,
+    },
+}
+
+/// A conversation in an event.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FlowFacts {
+    /// Side of the first packet.
+    pub from: Side,
+    /// Source of the first packet.
+    pub source: Option<IpAddr>,
+    /// Destination of the first packet.
+    pub destination: Option<IpAddr>,
+    /// IP protocol number; 0 if not IP.
+    pub protocol: u8,
+    /// EtherType.
+    pub ethertype: u16,
+    /// Source port, or 0.
+    pub source_port: u16,
+    /// Destination port, `type << 8 | code` of ICMP, or 0.
+    pub destination_port: u16,
+    /// Why.
+    pub reason: Reason,
+    /// The rule that decided, in words; empty if none.
+    pub rule: String,
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn an_event_is_one_flat_object() {
+        let record = EventRecord {
+            seq: 7,
+            time_us: 1,
+            device: Some(DeviceKey {
+                mac: MacAddr([0, 9, 0xfb, 0, 0, 1]),
+                ..DeviceKey::default()
+            }),
+            device_name: "pump".into(),
+            kind: EventKind::Denied {
+                flow: FlowFacts {
+                    from: Side::Ward,
+                    source: Some([10, 0, 0, 1].into()),
+                    destination: Some([10, 0, 0, 2].into()),
+                    protocol: 6,
+                    ethertype: 0x0800,
+                    source_port: 40_000,
+                    destination_port: 445,
+                    reason: Reason::NoRule,
+                    rule: String::new(),
+                },
+                dropped: true,
+                repeated: 0,
+            },
+        };
+        let expected = json!({
+            "seq": 7,
+            "time_us": 1,
+            "device": { "mac": "00:09:fb:00:00:01", "vlan": { "outer": 0, "inner": 0 } },
+            "device_name": "pump",
+            "event": "denied",
+            "flow": {
+                "from": "ward",
+                "source": "10.0.0.1",
+                "destination": "10.0.0.2",
+                "protocol": 6,
+                "ethertype": 2048,
+                "source_port": 40_000,
+                "destination_port": 445,
+                "reason": "no-rule",
+                "rule": "",
+            },
+            "dropped": true,
+            "repeated": 0,
+        });
+        assert_eq!(serde_json::to_value(&record).expect("JSON"), expected);
+        let back: EventRecord = serde_json::from_value(expected).expect("an event");
+        assert_eq!(back, record);
+    }
+
+    #[test]
+    fn counters_are_keyed_by_the_names_of_reasons() {
+        let counters = SideCounters {
+            received: 3,
+            by_reason: [(Reason::Allowed, 2), (Reason::NoRule, 1)].into(),
+            ..SideCounters::default()
+        };
+        let text = serde_json::to_string(&counters).expect("JSON");
+        assert!(
+            text.ends_with(r#""by_reason":{"allowed":2,"no-rule":1}}"#),
+            "{text}"
+        );
+        let back: SideCounters = serde_json::from_str(&text).expect("counters");
+        assert_eq!(back, counters);
+    }
+
+    #[test]
+    fn fields_of_a_filter_may_be_left_out() {
+        let filter: FlowFilter = serde_json::from_value(json!({ "port": 104 })).expect("a filter");
+        assert_eq!(filter.port, Some(104));
+        assert_eq!(filter.mac, None);
+    }
+}

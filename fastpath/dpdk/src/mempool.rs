@@ -1,0 +1,140 @@
+//! Pools of packet buffers.
+
+use std::ffi::CString;
+use std::ptr::NonNull;
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use crate::eal::Eal;
+use crate::error::{DpdkError, Error};
+
+/// Bytes around the payload on the wire: Ethernet header and two VLAN tags.
+pub const FRAME_OVERHEAD: u16 = 14 + 2 * 4;
+
+/// Bytes of a buffer that the AF_XDP driver and the kernel keep in front of a frame: DPDK's
+/// headroom and XDP's.
+const HEADROOM: u32 = dpdk_sys::RTE_PKTMBUF_HEADROOM + 256;
+
+/// Buffers each lcore keeps to itself, so that most bursts touch no shared ring.
+const CACHE: u32 = 256;
+
+/// DPDK wants at least one and a half caches full.
+const COUNT_MIN: u32 = 2 * CACHE;
+
+/// Bytes in front of each buffer: the pool's and the buffer's own description.
+const BOOKKEEPING: u32 = 64 + dpdk_sys::SHIM_MBUF_SIZE;
+
+/// The longest frame of an MTU in bytes, header and two VLAN tags included.
+pub(crate) const fn frame_max(mtu: u16) -> u32 {
+    mtu as u32 + FRAME_OVERHEAD as u32
+}
+
+/// Bytes of the buffer for such a frame. The kernel uses whole cache lines only.
+const fn room(frame_max: u32) -> u32 {
+    (frame_max + HEADROOM).next_multiple_of(64)
+}
+
+/// Packet buffers of one worker, shared by the queues of both its ports so that forwarding copies
+/// nothing.
+///
+/// A pool lives until the process ends: ports and the kernel refer to its memory. Copies of the
+/// handle refer to the same pool.
+#[derive(Clone, Copy, Debug)]
+pub struct Mempool {
+    raw: NonNull<dpdk_sys::rte_mempool>,
+    frame_max: u32,
+}
+
+// SAFETY: a mempool is a lock-free multi-producer multi-consumer structure; every operation offered
+// here may be called from any thread, and it is never freed.
+unsafe impl Send for Mempool {}
+// SAFETY: as above.
+unsafe impl Sync for Mempool {}
+
+impl Mempool {
+    /// Buffers that never run out while a worker serves one queue each of `ports` ports: what the
+    /// rings of an AF_XDP queue hold when all are full (2,048 each for filling, receiving and
+    /// sending), and as much again for the worker itself.
+    pub const fn count_for(ports: u32) -> u32 {
+        // One less than a power of two wastes nothing in the ring behind the pool.
+        ((3 * ports + 1) * 2048).next_power_of_two() - 1
+    }
+
+    /// Bytes of memory a pool takes, to size [`EalConfig::memory_mb`](crate::EalConfig::memory_mb).
+    pub const fn bytes_for(count: u32, mtu: u16) -> u64 {
+        const POINTER: u64 = 8;
+        let stride = BOOKKEEPING + room(frame_max(mtu));
+        count as u64 * (stride as u64 + POINTER)
+    }
+
+    /// Makes a pool of `count` buffers, each for a frame of `mtu` bytes payload.
+    ///
+    /// # Errors
+    /// When the memory does not suffice or is not in one piece.
+    pub fn new(_eal: &Eal, count: u32, mtu: u16) -> Result<Self, Error> {
+        if count < COUNT_MIN {
+            return Err(Error::Config {
+                what: format!("{count} packet buffers are too few: {COUNT_MIN} is the least"),
+            });
+        }
+        static NEXT: AtomicU32 = AtomicU32::new(0);
+        let name = format!("packets{}", NEXT.fetch_add(1, Ordering::Relaxed));
+        let name = CString::new(name).map_err(|error| Error::Config {
+            what: error.to_string(),
+        })?;
+        let frame_max = frame_max(mtu);
+        let room = room(frame_max);
+        let data_room = u16::try_from(room).map_err(|_| Error::Config {
+            what: format!("MTU {mtu} is too large for a packet buffer"),
+        })?;
+        // SAFETY: the name outlives the call, which copies it; DPDK is initialised since an Eal
+        // exists.
+        let raw = unsafe {
+            dpdk_sys::shim_pktmbuf_pool_create(
+                name.as_ptr(),
+                count,
+                CACHE,
+                data_room,
+                dpdk_sys::rte_socket_id().cast_signed(),
+            )
+        };
+        let raw = NonNull::new(raw).ok_or_else(|| Error::Mempool {
+            count,
+            room,
+            cause: DpdkError::last(),
+        })?;
+        // SAFETY: raw is a valid pool.
+        let chunks = unsafe { dpdk_sys::shim_mempool_chunks(raw.as_ptr()) };
+        if chunks != 1 {
+            return Err(Error::MempoolChunks { chunks });
+        }
+        Ok(Self { raw, frame_max })
+    }
+
+    /// The longest frame a buffer holds, Ethernet header and VLAN tags included, in bytes.
+    pub fn frame_max(&self) -> u32 {
+        self.frame_max
+    }
+
+    /// Buffers not in use now. Walks the caches: for statistics, not for the packet path.
+    pub fn available(&self) -> u32 {
+        // SAFETY: the pool is valid for the life of the process.
+        unsafe { dpdk_sys::rte_mempool_avail_count(self.raw.as_ptr()) }
+    }
+
+    /// Bytes from one buffer to the next, bookkeeping included.
+    pub(crate) fn stride(&self) -> u32 {
+        // SAFETY: the pool is valid for the life of the process.
+        unsafe { dpdk_sys::shim_mempool_stride(self.raw.as_ptr()) }
+    }
+
+    pub(crate) fn as_ptr(&self) -> *mut dpdk_sys::rte_mempool {
+        self.raw.as_ptr()
+    }
+}
+
+/// Bytes of a page of memory.
+pub(crate) fn page_size() -> u32 {
+    // SAFETY: asks for a constant.
+    let size = unsafe { libc::sysconf(libc::_SC_PAGESIZE) };
+    u32::try_from(size).unwrap_or(4096)
+}

@@ -1,0 +1,172 @@
+//! The way from the control thread to a worker: a bounded queue of commands which the worker
+//! looks at once a round, and a bounded queue of events back.
+//!
+//! Nothing here blocks the worker. What a command brings back goes through a one-shot channel.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use crossbeam::queue::ArrayQueue;
+use tokio::sync::oneshot;
+use wardline_control::FlowFilter;
+use wardline_engine::{Counters, DeviceView, Event, FlowView};
+use wardline_policy::PolicySnapshot;
+
+/// Commands that may wait at once. The control thread has few in flight; a full queue means a
+/// worker that does not turn.
+const COMMANDS: usize = 64;
+
+/// What a worker is asked to do between two bursts.
+#[derive(Debug)]
+pub enum Command {
+    /// Put another policy in force and hand the old one back, so that it is freed elsewhere.
+    SetPolicy {
+        snapshot: Arc<PolicySnapshot>,
+        done: oneshot::Sender<Swapped>,
+    },
+    /// Copy the counters.
+    Report(oneshot::Sender<Report>),
+    /// Copy a piece of the device table.
+    Devices {
+        wanted: DevicesWanted,
+        done: oneshot::Sender<DevicesFound>,
+    },
+    /// Copy a piece of the flow table.
+    Flows {
+        wanted: FlowsWanted,
+        done: oneshot::Sender<FlowsFound>,
+    },
+    /// Forward what is still there, then return.
+    Finish,
+}
+
+/// A policy swap that happened.
+#[derive(Debug)]
+pub struct Swapped {
+    /// The policy before.
+    pub old: Arc<PolicySnapshot>,
+    /// The engine's number of the policy now in force.
+    pub generation: u32,
+}
+
+/// A piece of the device table.
+#[derive(Debug, Clone, Copy)]
+pub struct DevicesWanted {
+    /// Devices to leave out at the beginning of the table.
+    pub skip: usize,
+    /// Devices to return at most.
+    pub limit: usize,
+}
+
+/// A piece of the device table as found.
+#[derive(Debug)]
+pub struct DevicesFound {
+    /// The devices.
+    pub devices: Vec<DeviceView>,
+    /// Whether the end of the table was reached.
+    pub end: bool,
+}
+
+/// A piece of the flow table.
+#[derive(Debug, Clone)]
+pub struct FlowsWanted {
+    /// Which of them.
+    pub filter: FlowFilter,
+    /// Flows to leave out at the beginning of the table.
+    pub skip: usize,
+    /// Flows to look at.
+    pub scan: usize,
+    /// Flows to return at most.
+    pub limit: usize,
+}
+
+/// A piece of the flow table as found.
+#[derive(Debug)]
+pub struct FlowsFound {
+    /// The flows.
+    pub flows: Vec<FlowView>,
+    /// How many were looked at.
+    pub scanned: usize,
+    /// Whether the end of the table was reached.
+    pub end: bool,
+}
+
+/// Counters of one worker at one moment.
+#[derive(Debug, Clone, Default)]
+pub struct Report {
+    /// The engine's, with frames the egress did not take put under their reason.
+    pub counters: Counters,
+    /// The loop's.
+    pub turns: Turns,
+}
+
+/// Counters of a worker's loop.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Turns {
+    /// Rounds over both ports.
+    pub polls: u64,
+    /// Rounds that found nothing.
+    pub empty_polls: u64,
+    /// Sleeps.
+    pub parks: u64,
+    /// Bursts with frames.
+    pub bursts: u64,
+    /// Frames in them.
+    pub frames: u64,
+    /// Time spent in rounds with frames, in nanoseconds.
+    pub busy_ns: u64,
+    /// Time since the first round, in nanoseconds.
+    pub elapsed_ns: u64,
+    /// Longest time between the beginnings of two rounds since the last report.
+    pub longest_round_ns: u64,
+    /// Frames given to the worker they belong to.
+    pub handed_over: u64,
+    /// Frames lost because that worker's ring was full, by side; also counted as `egress-full`.
+    pub hand_over_drops: [u64; 2],
+}
+
+/// One worker's mailbox. Shared by the worker and the control thread.
+#[derive(Debug)]
+pub struct Mailbox {
+    commands: ArrayQueue<Command>,
+    events: ArrayQueue<Event>,
+    events_dropped: AtomicU64,
+}
+
+impl Mailbox {
+    /// With room for so many events.
+    pub fn new(events: usize) -> Self {
+        Self {
+            commands: ArrayQueue::new(COMMANDS),
+            events: ArrayQueue::new(events.max(1)),
+            events_dropped: AtomicU64::new(0),
+        }
+    }
+
+    /// Leaves a command; gives it back if the worker is so far behind that there is no room.
+    pub fn post(&self, command: Command) -> Result<(), Command> {
+        self.commands.push(command)
+    }
+
+    /// The worker's look into the box.
+    pub fn next_command(&self) -> Option<Command> {
+        self.commands.pop()
+    }
+
+    /// The worker's event; dropped and counted if nobody fetches them.
+    pub fn tell(&self, event: Event) {
+        if self.events.push(event).is_err() {
+            self.events_dropped.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    /// The oldest event not yet fetched.
+    pub fn next_event(&self) -> Option<Event> {
+        self.events.pop()
+    }
+
+    /// Events dropped since the start.
+    pub fn events_dropped(&self) -> u64 {
+        self.events_dropped.load(Ordering::Relaxed)
+    }
+}
