@@ -42,7 +42,8 @@ impl<K: Copy + Eq + Hash, V> Bounded<K, V> {
         }
     }
 
-    pub(crate) fn len(&self) -> usize {
+    #[cfg(test)]
+    fn len(&self) -> usize {
         self.slots.len() - self.free.len()
     }
 

@@ -5,7 +5,7 @@
 
 use std::hint::black_box;
 use std::net::{IpAddr, Ipv4Addr};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use wardline_policy::document::{Device, Direction, Document, Peer, Rule};
 use wardline_policy::reference::Reference;
@@ -21,14 +21,13 @@ fn main() {
     println!("{devices} devices with {rules} rules each");
     println!("document in memory: {} MiB", resident_mib());
 
-    let begin = Instant::now();
+    let begin = Clock::now();
     let policy = match compile(&document, 0) {
         Ok(policy) => policy,
         Err(errors) => return eprintln!("{errors}"),
     };
     println!(
-        "compiled in {:?}, {} MiB with the document",
-        begin.elapsed(),
+        "compiled in {begin}, {} MiB with the document",
         resident_mib()
     );
     lookups(&document, &policy);
@@ -108,7 +107,7 @@ fn lookups(document: &Document, policy: &PolicySnapshot) {
     };
     let mut ask = |decide: &mut dyn FnMut(usize, &Query<'_>) -> bool, count: usize| {
         let mut allowed = 0;
-        let begin = Instant::now();
+        let begin = Clock::processor();
         for turn in 0..count {
             let at = (turn * 7_919) % keys.len();
             let [.., a, b, c] = keys[at].0.mac.0;
@@ -118,7 +117,7 @@ fn lookups(document: &Document, policy: &PolicySnapshot) {
             query.destination_port = 10_000 + (number % 50_000) as u16 + (turn % 2) as u16;
             allowed += usize::from(decide(at, &query));
         }
-        (begin.elapsed() / count as u32, allowed)
+        ((Clock::processor() - begin) / count as u32, allowed)
     };
     let (each, allowed) = ask(
         &mut |at, q| policy.decide(black_box(keys[at].1), q).allow,
@@ -143,10 +142,10 @@ fn text(devices: u32, rules: u32) {
             serde_json::to_string(&document).unwrap_or_default(),
         ),
     ] {
-        let begin = Instant::now();
+        let begin = Clock::now();
         let parsed = parse(&text, format, "scale").is_ok_and(|(parsed, _)| parsed == document);
-        let (mib, took) = (text.len() >> 20, begin.elapsed());
-        println!("{format:?}, {mib} MiB of text: read in {took:?}, the same document: {parsed}");
+        let (mib, took) = (text.len() >> 20, begin.to_string());
+        println!("{format:?}, {mib} MiB of text: read in {took}, the same document: {parsed}");
     }
 }
 
@@ -164,6 +163,38 @@ fn to_toml(document: &Document) -> String {
         text.push_str(one.get(from..until).unwrap_or_default());
     }
     text
+}
+
+/// A stopwatch that also knows how long this thread had a processor: on a busy machine the wall
+/// clock says little.
+struct Clock {
+    wall: Instant,
+    processor: Duration,
+}
+
+impl Clock {
+    fn now() -> Self {
+        Self {
+            wall: Instant::now(),
+            processor: Self::processor(),
+        }
+    }
+
+    fn processor() -> Duration {
+        let stat = std::fs::read_to_string("/proc/thread-self/schedstat").unwrap_or_default();
+        let ns = stat
+            .split_whitespace()
+            .next()
+            .and_then(|ns| ns.parse().ok());
+        Duration::from_nanos(ns.unwrap_or(0))
+    }
+}
+
+impl std::fmt::Display for Clock {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let processor = Self::processor().saturating_sub(self.processor);
+        write!(f, "{:.2?} (processor {processor:.2?})", self.wall.elapsed())
+    }
 }
 
 /// Resident memory of this process, as the kernel tells it.

@@ -5,6 +5,7 @@
 //! the rules left out that do not survive, compiled once more.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::hash::{Hash, Hasher};
 use std::net::IpAddr;
 
 use crate::diagnostic::Diagnostics;
@@ -16,7 +17,7 @@ use crate::snapshot::{
     ALL_FRAMES, AnswerFacts, DeviceEntry, Entry, EntryIdx, FrameKey, LLC_FRAMES, Names,
     PolicySnapshot, RuleFacts, Scope, TargetKey, VlanGroups,
 };
-use crate::stable::{Map, Set, hash64, hash128_hex};
+use crate::stable::{Content, Map, Set, hash64, hash128_hex};
 use crate::tags::{self, Classes, Tag};
 use crate::types::{Care, Cast, DeviceKey, Initiator, Mode, Refusal, Side, VlanKey};
 
@@ -45,7 +46,6 @@ pub(crate) fn observe_all() -> PolicySnapshot {
 /// A peer as the compiler numbers it.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 enum Name {
-    Network(Prefix),
     Group(String),
     Role(String),
     Device(String),
@@ -102,7 +102,9 @@ struct Chain<'d> {
 struct Compiler<'d> {
     document: &'d Document,
     now_s: u64,
-    tags: Map<Name, Tag>,
+    names: Map<Name, Tag>,
+    classes: Classes,
+    next_tag: Tag,
     table: Table,
     programs: ProgramId,
     /// Programs of lists that several devices share, by first rule and length.
@@ -131,10 +133,25 @@ impl<'d> Compiler<'d> {
                 .map(|r| count(&r.rules))
                 .sum::<usize>()
             + document.baseline.rules.len();
+        let literals = |rule: &Rule| -> usize {
+            let of = |peer: &Peer| match peer {
+                Peer::Address(list) | Peer::Multicast(list) => list.len(),
+                _ => 0,
+            };
+            rule.peer.iter().map(of).sum()
+        };
+        let literals = document
+            .devices
+            .iter()
+            .flat_map(|d| &d.rules)
+            .map(literals)
+            .sum();
         let mut compiler = Self {
             document,
             now_s,
-            tags: Map::default(),
+            names: Map::default(),
+            classes: Classes::with_capacity(literals),
+            next_tag: tags::FIRST_FREE,
             table: Table::with_capacity(expected),
             programs: 0,
             shared: Map::default(),
@@ -191,7 +208,7 @@ impl<'d> Compiler<'d> {
 
         let (vlans, other_vlans) = self.vlan_groups(&chains, &unlisted_chain, &entries);
         let baseline = self.compile_shared(baseline, Filter::All).program;
-        let (classes, entry_tags) = self.classes(&mut entries, first_special);
+        let entry_tags = self.add_members(&mut entries, first_special);
         let dns = self.dns_names();
         PolicySnapshot {
             id: self.id(),
@@ -200,7 +217,7 @@ impl<'d> Compiler<'d> {
             listed,
             fixed,
             unlisted,
-            classes,
+            classes: self.classes,
             entry_tags,
             table: self.table,
             rules: self.rules,
@@ -525,10 +542,10 @@ impl<'d> Compiler<'d> {
     ) -> Compiled {
         let program = self.programs + 1;
         let mut pieces = std::mem::take(&mut self.pieces);
-        let mut content = Vec::new();
+        let mut content = Content::default();
         for (number, rule) in rules {
             self.expand(program, number, rule, &mut pieces);
-            content.push(self.content.rule(rule));
+            self.content.rule(rule, &mut content);
         }
         pieces.retain(|piece| wanted(piece.key.talk));
         let compiled = if pieces.is_empty() {
@@ -538,7 +555,7 @@ impl<'d> Compiler<'d> {
             self.table.add_program(&mut pieces);
             Compiled {
                 program,
-                content: hash64(&content),
+                content: content.finish(),
             }
         };
         pieces.clear();
@@ -605,7 +622,7 @@ impl<'d> Compiler<'d> {
                 }
                 Peer::Multicast(groups) => {
                     let talk = Talk::new(initiator, Cast::Multicast);
-                    let groups = groups.iter().map(|g| self.tag(Name::Network(*g))).collect();
+                    let groups = groups.iter().map(|g| self.network_tag(*g)).collect();
                     targets.push((talk, senders.clone(), groups));
                 }
                 station => self.add_station_tags(station, &mut stations),
@@ -634,8 +651,15 @@ impl<'d> Compiler<'d> {
     // Tags.
 
     fn tag(&mut self, name: Name) -> Tag {
-        let next = tags::FIRST_FREE + self.tags.len() as Tag;
-        *self.tags.entry(name).or_insert(next)
+        let tag = *self.names.entry(name).or_insert(self.next_tag);
+        self.next_tag = self.next_tag.max(tag + 1);
+        tag
+    }
+
+    fn network_tag(&mut self, network: Prefix) -> Tag {
+        let tag = self.classes.literal(network, self.next_tag);
+        self.next_tag = self.next_tag.max(tag + 1);
+        tag
     }
 
     fn peer_tags(&mut self, peers: &[Peer]) -> Vec<Tag> {
@@ -652,7 +676,7 @@ impl<'d> Compiler<'d> {
             Peer::MyController => return found.push(tags::MY_CONTROLLER),
             Peer::SameManufacturer => return found.push(tags::SAME_MANUFACTURER),
             Peer::Address(networks) => {
-                found.extend(networks.iter().map(|n| self.tag(Name::Network(*n))));
+                found.extend(networks.iter().map(|n| self.network_tag(*n)));
                 return;
             }
             Peer::Group(name) => Name::Group(name.clone()),
@@ -669,12 +693,11 @@ impl<'d> Compiler<'d> {
     }
 
     /// Which addresses and which entries carry which tags.
-    fn classes(&self, entries: &mut [Entry], first_special: usize) -> (Classes, Vec<Tag>) {
+    fn add_members(&mut self, entries: &mut [Entry], first_special: usize) -> Vec<Tag> {
         let document = self.document;
         let mut pairs: Vec<(Prefix, Tag)> = Vec::new();
-        for (name, &tag) in &self.tags {
+        for (name, &tag) in &self.names {
             match name {
-                Name::Network(prefix) => pairs.push((*prefix, tag)),
                 Name::Group(name) => {
                     let group = document.groups.get(name);
                     pairs.extend(
@@ -712,7 +735,8 @@ impl<'d> Compiler<'d> {
         for entry in unlisted.filter(|e| e.island.is_some()) {
             entry.tags = (everybody, everybody + 1);
         }
-        (Classes::new(pairs), entry_tags)
+        self.classes.add_members(pairs);
+        entry_tags
     }
 
     fn device_tags(&self, device: &Device, found: &mut Vec<Tag>) {
@@ -728,7 +752,7 @@ impl<'d> Compiler<'d> {
             names
                 .iter()
                 .flatten()
-                .filter_map(|name| self.tags.get(name)),
+                .filter_map(|name| self.names.get(name)),
         );
         if self.is_islander(device) {
             found.push(tags::ISLAND);
@@ -736,7 +760,7 @@ impl<'d> Compiler<'d> {
     }
 
     fn dns_names(&self) -> Map<Box<str>, Tag> {
-        let names = self.tags.iter().filter_map(|(name, tag)| match name {
+        let names = self.names.iter().filter_map(|(name, tag)| match name {
             Name::Dns(name) => Some((name.as_str().into(), *tag)),
             _ => None,
         });
@@ -917,31 +941,35 @@ impl<'d> ContentHashes<'d> {
     }
 
     /// Everything in a rule that can change a decision; its name and note cannot.
-    fn rule(&mut self, rule: &Rule) -> u64 {
-        let peers = |this: &mut Self, peers: &[Peer]| -> Vec<u64> {
-            peers.iter().map(|peer| this.peer(peer)).collect()
-        };
-        let answer = rule.answer.as_ref();
-        let answer = answer.map(|a| (peers(self, &a.from), &a.ports, a.seconds));
-        hash64(&(
-            (rule.action, rule.direction, rule.protocol),
-            (&rule.ports, &rule.source_ports, &rule.icmp),
-            (peers(self, &rule.peer), peers(self, &rule.senders), answer),
-            (rule.care, rule.refusal),
-        ))
+    fn rule(&mut self, rule: &Rule, content: &mut Content) {
+        (rule.action, rule.direction, rule.protocol).hash(content);
+        (&rule.ports, &rule.source_ports, &rule.icmp).hash(content);
+        (rule.care, rule.refusal, rule.answer.is_some()).hash(content);
+        self.peers(&rule.peer, content);
+        self.peers(&rule.senders, content);
+        if let Some(answer) = &rule.answer {
+            (&answer.ports, answer.seconds).hash(content);
+            self.peers(&answer.from, content);
+        }
     }
 
-    fn peer(&mut self, peer: &Peer) -> u64 {
-        let name = match peer {
-            Peer::Group(name) => Name::Group(name.clone()),
-            Peer::Role(name) => Name::Role(name.clone()),
-            Peer::Device(name) => Name::Device(name.clone()),
-            Peer::Controller(class) => Name::Controller(class.clone()),
-            Peer::Manufacturer(authority) => Name::Manufacturer(authority.clone()),
-            Peer::Model(url) => Name::Model(url.clone()),
-            plain => return hash64(plain),
-        };
-        self.of(&name)
+    fn peers(&mut self, peers: &[Peer], content: &mut Content) {
+        peers.len().hash(content);
+        for peer in peers {
+            let name = match peer {
+                Peer::Group(name) => Name::Group(name.clone()),
+                Peer::Role(name) => Name::Role(name.clone()),
+                Peer::Device(name) => Name::Device(name.clone()),
+                Peer::Controller(class) => Name::Controller(class.clone()),
+                Peer::Manufacturer(authority) => Name::Manufacturer(authority.clone()),
+                Peer::Model(url) => Name::Model(url.clone()),
+                plain => {
+                    plain.hash(content);
+                    continue;
+                }
+            };
+            self.of(&name).hash(content);
+        }
     }
 
     fn of(&mut self, name: &Name) -> u64 {
@@ -976,7 +1004,7 @@ impl<'d> ContentHashes<'d> {
             Name::Device(name) => self.members(|d| d.name == *name),
             Name::Manufacturer(of) => self.members(|d| authority(d).as_ref() == Some(of)),
             Name::Model(url) => self.members(|d| d.mud.as_ref().is_some_and(|m| m.url == *url)),
-            Name::Network(_) | Name::Dns(_) => hash64(name),
+            Name::Dns(_) => hash64(name),
         }
     }
 

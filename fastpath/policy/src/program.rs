@@ -118,10 +118,16 @@ impl Table {
             self.bits[program] = pieces.iter().fold(0, |bits, p| bits | p.key.own_bit());
         }
         for run in pieces.chunk_by(|a, b| a.key == b.key) {
-            let flat = if run.iter().all(|p| p.sources == ALL_PORTS) {
-                first_match(run.iter().map(|p| (p.ports, p.rule)))
-            } else {
-                self.two_dimensional(run)
+            let flat = match run {
+                [one] if one.sources == ALL_PORTS => vec![Span {
+                    first: one.ports.0,
+                    last: one.ports.1,
+                    rule: one.rule,
+                }],
+                _ if run.iter().all(|p| p.sources == ALL_PORTS) => {
+                    first_match(run.iter().map(|p| (p.ports, p.rule)))
+                }
+                _ => self.two_dimensional(run),
             };
             let range = self.push(&flat);
             self.keys.insert(run[0].key, range);

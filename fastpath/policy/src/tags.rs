@@ -51,56 +51,97 @@ impl NetworkKey {
     }
 }
 
-/// From an address to its tags: one exact probe for each length in use.
+/// From an address to its tags: exact probes, one for each length in use.
 #[derive(Debug, Default)]
 pub(crate) struct Classes {
-    networks: Map<NetworkKey, (u32, u32)>,
+    /// Addresses and networks that rules name themselves: one tag each.
+    literals: Map<NetworkKey, Tag>,
+    literal_lengths: Lengths,
+    /// Addresses and networks of groups and devices: a range of `tags` each.
+    members: Map<NetworkKey, (u32, u32)>,
+    member_lengths: Lengths,
     tags: Vec<Tag>,
-    lengths_v4: Vec<u8>,
-    lengths_v6: Vec<u8>,
 }
 
 impl Classes {
-    /// Builds the table from (network, tag) pairs; the order does not matter.
-    pub(crate) fn new(mut pairs: Vec<(Prefix, Tag)>) -> Self {
+    /// Makes room, so that building a large policy does not rehash again and again.
+    pub(crate) fn with_capacity(literals: usize) -> Self {
+        let literals = Map::with_capacity_and_hasher(literals, Default::default());
+        Self {
+            literals,
+            ..Self::default()
+        }
+    }
+
+    /// The tag of a network that a rule names; `new` if it is the first to do so.
+    pub(crate) fn literal(&mut self, network: Prefix, new: Tag) -> Tag {
+        let tag = *self.literals.entry(NetworkKey::new(network)).or_insert(new);
+        if tag == new {
+            self.literal_lengths.note(network);
+        }
+        tag
+    }
+
+    /// Takes in what groups and devices consist of; called once, the order does not matter.
+    pub(crate) fn add_members(&mut self, mut pairs: Vec<(Prefix, Tag)>) {
         pairs.sort_unstable();
         pairs.dedup();
-        let mut classes = Self::default();
         for run in pairs.chunk_by(|a, b| a.0 == b.0) {
-            let prefix = run[0].0;
-            let start = classes.tags.len() as u32;
-            classes.tags.extend(run.iter().map(|(_, tag)| tag));
-            let end = classes.tags.len() as u32;
-            classes
-                .networks
-                .insert(NetworkKey::new(prefix), (start, end));
-            let lengths = if prefix.address.is_ipv4() {
-                &mut classes.lengths_v4
-            } else {
-                &mut classes.lengths_v6
-            };
-            if !lengths.contains(&prefix.length) {
-                lengths.push(prefix.length);
-            }
+            let start = self.tags.len() as u32;
+            self.tags.extend(run.iter().map(|(_, tag)| tag));
+            let end = self.tags.len() as u32;
+            self.members.insert(NetworkKey::new(run[0].0), (start, end));
+            self.member_lengths.note(run[0].0);
         }
-        classes
     }
 
     /// Calls `visit` for each tag of the address; the wildcard [`ANY`] is not among them.
     pub(crate) fn for_each(&self, address: IpAddr, mut visit: impl FnMut(Tag)) {
-        let lengths = if address.is_ipv4() {
-            &self.lengths_v4
-        } else {
-            &self.lengths_v6
-        };
-        for &length in lengths {
-            let key = NetworkKey::new(Prefix::around(address, length));
+        for key in self.literal_lengths.keys(address) {
             crate::program::count_probe();
-            if let Some(&(start, end)) = self.networks.get(&key) {
+            if let Some(&tag) = self.literals.get(&key) {
+                visit(tag);
+            }
+        }
+        for key in self.member_lengths.keys(address) {
+            crate::program::count_probe();
+            if let Some(&(start, end)) = self.members.get(&key) {
                 self.tags[start as usize..end as usize]
                     .iter()
                     .for_each(|tag| visit(*tag));
             }
         }
+    }
+}
+
+/// The lengths of networks in use, for each family.
+#[derive(Debug, Default)]
+struct Lengths {
+    v4: Vec<u8>,
+    v6: Vec<u8>,
+}
+
+impl Lengths {
+    fn note(&mut self, network: Prefix) {
+        let lengths = if network.address.is_ipv4() {
+            &mut self.v4
+        } else {
+            &mut self.v6
+        };
+        if !lengths.contains(&network.length) {
+            lengths.push(network.length);
+        }
+    }
+
+    /// The networks around an address that may be in the table.
+    fn keys(&self, address: IpAddr) -> impl Iterator<Item = NetworkKey> + '_ {
+        let lengths = if address.is_ipv4() {
+            &self.v4
+        } else {
+            &self.v6
+        };
+        lengths
+            .iter()
+            .map(move |length| NetworkKey::new(Prefix::around(address, *length)))
     }
 }

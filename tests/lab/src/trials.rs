@@ -132,10 +132,11 @@ fn take_rules_out(name: String) -> Result<bool> {
         gateway,
         ..Options::default()
     })?;
-    let outcomes = Control::connect(&ward.control_socket())
-        .and_then(|control| rules::try_without(&ward, &control));
+    let tried = Control::connect(&ward.control_socket())
+        .and_then(|control| rules::try_without(&ward, &control))
+        .map(|outcomes| (outcomes, rules::try_with(&ward)));
     ward.down()?;
-    let outcomes = outcomes?;
+    let (outcomes, still_failing) = tried?;
     for outcome in &outcomes {
         let mark = if outcome.as_it_must() {
             "ok    "
@@ -159,7 +160,13 @@ fn take_rules_out(name: String) -> Result<bool> {
             reasons.join(", ")
         );
     }
-    Ok(outcomes.iter().all(rules::Outcome::as_it_must))
+    for outcome in &still_failing {
+        println!(
+            "FAILED {:<24} with all rules back: {}",
+            outcome.name, outcome.detail
+        );
+    }
+    Ok(still_failing.is_empty() && outcomes.iter().all(rules::Outcome::as_it_must))
 }
 
 fn disturb(name: String) -> Result<bool> {

@@ -83,6 +83,11 @@ impl Engine {
             return Ruling::new(Reason::BadHeader);
         }
         if frame.from == Side::Ward
+            && let Err(reason) = Self::rogue(frame)
+        {
+            return Ruling::new(reason);
+        }
+        if frame.from == Side::Ward
             && is_station(source)
             && !self.may_use(subject, source, frame.now)
         {
@@ -115,11 +120,6 @@ impl Engine {
         source: [u8; 16],
         destination: [u8; 16],
     ) -> Ruling {
-        if frame.from == Side::Ward
-            && let Err(reason) = Self::rogue(frame)
-        {
-            return Ruling::new(reason);
-        }
         let talk = self.talk(frame, source, destination);
         let ruling = match frame.meta.l4 {
             L4::Icmp {

@@ -140,7 +140,7 @@ pub const ALL: &[Attack] = &[
         target: Target::Host("pacs"),
         other: Some("router"),
         tool: Tool::Script("arp-spoofing"),
-        arrival: "ether src {from.mac} and arp src host {other}",
+        arrival: "ether src {from.mac} and (arp src host {other} or arp src host 10.20.0.66)",
         ..PLAIN
     },
     Attack {
