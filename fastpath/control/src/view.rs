@@ -130,8 +130,6 @@ pub enum LinkState {
     Up,
     /// No carrier.
     Down,
-    /// Neither the kernel nor the driver knows.
-    Unknown,
 }
 
 /// Counters of a port as its driver keeps them, in frames unless named otherwise.

@@ -42,8 +42,7 @@ impl<K: Copy + Eq + Hash, V> Bounded<K, V> {
         }
     }
 
-    #[cfg(test)]
-    fn len(&self) -> usize {
+    pub(crate) fn len(&self) -> usize {
         self.slots.len() - self.free.len()
     }
 

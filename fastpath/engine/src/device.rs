@@ -169,6 +169,10 @@ impl Devices {
         self.table.key(slot).copied()
     }
 
+    pub(crate) fn len(&self) -> usize {
+        self.table.len()
+    }
+
     pub(crate) fn iter(&self) -> impl Iterator<Item = (u32, &DeviceKey, &Device)> {
         self.table.iter()
     }

@@ -9,13 +9,11 @@ use wardline_control::{FlowFilter, Refused, RefusedKind};
 use wardline_engine::{Counters, DeviceView, FlowView};
 use wardline_policy::{DeviceKey, PolicySnapshot};
 
-use crate::mailbox::{
-    Command, DevicesFound, DevicesWanted, FlowsFound, FlowsWanted, Mailbox, Report, Swapped,
-};
+use crate::mailbox::{Command, FlowsFound, FlowsWanted, Mailbox, Report, Swapped};
 
 /// A worker that has not looked into its mailbox for so long does not turn.
 const ANSWER: Duration = Duration::from_secs(2);
-/// Table entries a worker copies or looks at between two bursts: some tens of microseconds.
+/// Conversations a worker looks at between two bursts: some tens of microseconds.
 const PIECE: usize = 256;
 /// Pieces of the flow table in one call, so that a call ends however large the table is.
 const PIECES: usize = 128;
@@ -86,19 +84,9 @@ impl Fleet {
     pub async fn devices(&self) -> Result<Vec<DeviceView>, Refused> {
         let mut merged: BTreeMap<DeviceKey, DeviceView> = BTreeMap::new();
         for worker in 0..self.mailboxes.len() {
-            let mut skip = 0;
-            loop {
-                let wanted = DevicesWanted { skip, limit: PIECE };
-                let found: DevicesFound = self
-                    .ask(worker, |done| Command::Devices { wanted, done })
-                    .await?;
-                skip += found.devices.len();
-                for device in found.devices {
-                    merge(&mut merged, device);
-                }
-                if found.end {
-                    break;
-                }
+            let devices: Vec<DeviceView> = self.ask(worker, Command::Devices).await?;
+            for device in devices {
+                merge(&mut merged, device);
             }
         }
         let mut devices: Vec<_> = merged.into_values().collect();
@@ -127,7 +115,7 @@ impl Fleet {
             }
             let wanted = FlowsWanted {
                 filter: filter.clone(),
-                skip: at.skip,
+                first: at.slot,
                 scan: PIECE,
                 limit: limit - flows.len(),
             };
@@ -135,16 +123,12 @@ impl Fleet {
                 .ask(at.worker, |done| Command::Flows { wanted, done })
                 .await?;
             flows.extend(found.flows);
-            at = if found.end {
-                Place {
+            at = match found.next {
+                Some(slot) => Place { slot, ..at },
+                None => Place {
                     worker: at.worker + 1,
-                    skip: 0,
-                }
-            } else {
-                Place {
-                    worker: at.worker,
-                    skip: at.skip + found.scanned,
-                }
+                    slot: 0,
+                },
             };
         }
         let more = at.worker < self.mailboxes.len();
@@ -189,22 +173,22 @@ impl Fleet {
 /// Position in the flow tables of all workers, packed into a cursor.
 struct Place {
     worker: usize,
-    skip: usize,
+    slot: u32,
 }
 
 impl Place {
-    const WORKER_SHIFT: u32 = 48;
+    const SLOT_BITS: u32 = 32;
 
     fn from_cursor(cursor: u64) -> Self {
-        let skip = cursor & ((1 << Self::WORKER_SHIFT) - 1);
+        let slot = cursor & u64::from(u32::MAX);
         Self {
-            worker: usize::try_from(cursor >> Self::WORKER_SHIFT).unwrap_or(usize::MAX),
-            skip: usize::try_from(skip).unwrap_or(usize::MAX),
+            worker: usize::try_from(cursor >> Self::SLOT_BITS).unwrap_or(usize::MAX),
+            slot: u32::try_from(slot).unwrap_or(u32::MAX),
         }
     }
 
     fn to_cursor(&self) -> u64 {
-        ((self.worker as u64) << Self::WORKER_SHIFT) | self.skip as u64
+        ((self.worker as u64) << Self::SLOT_BITS) | u64::from(self.slot)
     }
 }
 
@@ -262,9 +246,9 @@ mod tests {
 
     #[test]
     fn cursors_name_worker_and_place() {
-        for (worker, skip) in [(0, 0), (0, 262_144), (63, 16_777_216)] {
-            let place = Place::from_cursor(Place { worker, skip }.to_cursor());
-            assert_eq!((place.worker, place.skip), (worker, skip));
+        for (worker, slot) in [(0, 0), (0, 262_144), (63, 16_777_216)] {
+            let place = Place::from_cursor(Place { worker, slot }.to_cursor());
+            assert_eq!((place.worker, place.slot), (worker, slot));
         }
     }
 

@@ -26,11 +26,8 @@ pub enum Command {
     },
     /// Copy the counters.
     Report(oneshot::Sender<Report>),
-    /// Copy a piece of the device table.
-    Devices {
-        wanted: DevicesWanted,
-        done: oneshot::Sender<DevicesFound>,
-    },
+    /// Copy the device table.
+    Devices(oneshot::Sender<Vec<DeviceView>>),
     /// Copy a piece of the flow table.
     Flows {
         wanted: FlowsWanted,
@@ -49,31 +46,13 @@ pub struct Swapped {
     pub generation: u32,
 }
 
-/// A piece of the device table.
-#[derive(Debug, Clone, Copy)]
-pub struct DevicesWanted {
-    /// Devices to leave out at the beginning of the table.
-    pub skip: usize,
-    /// Devices to return at most.
-    pub limit: usize,
-}
-
-/// A piece of the device table as found.
-#[derive(Debug)]
-pub struct DevicesFound {
-    /// The devices.
-    pub devices: Vec<DeviceView>,
-    /// Whether the end of the table was reached.
-    pub end: bool,
-}
-
 /// A piece of the flow table.
 #[derive(Debug, Clone)]
 pub struct FlowsWanted {
     /// Which of them.
     pub filter: FlowFilter,
-    /// Flows to leave out at the beginning of the table.
-    pub skip: usize,
+    /// Slot of the table to begin at.
+    pub first: u32,
     /// Flows to look at.
     pub scan: usize,
     /// Flows to return at most.
@@ -85,10 +64,8 @@ pub struct FlowsWanted {
 pub struct FlowsFound {
     /// The flows.
     pub flows: Vec<FlowView>,
-    /// How many were looked at.
-    pub scanned: usize,
-    /// Whether the end of the table was reached.
-    pub end: bool,
+    /// Slot to go on at; none at the end of the table.
+    pub next: Option<u32>,
 }
 
 /// Counters of one worker at one moment.
@@ -98,6 +75,8 @@ pub struct Report {
     pub counters: Counters,
     /// The loop's.
     pub turns: Turns,
+    /// Devices known.
+    pub devices: usize,
 }
 
 /// Counters of a worker's loop.

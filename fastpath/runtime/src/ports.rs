@@ -2,7 +2,7 @@
 
 use anyhow::{Context, Result};
 use wardline_control::{LinkState, PortStatus, view};
-use wardline_dpdk::{Eal, Link, Mempool, Port, PortConfig, PortSpec, Queue};
+use wardline_dpdk::{Eal, Mempool, Port, PortConfig, PortSpec, Queue};
 use wardline_policy::Side;
 
 use crate::config::{self, Config, Driver};
@@ -84,16 +84,12 @@ impl OpenPort {
         self.side
     }
 
-    /// Link state: the kernel's for a kernel interface, since the AF_XDP and AF_PACKET drivers
-    /// always say "up".
+    /// Link state: the kernel's for a kernel interface, the driver's otherwise.
     pub fn link(&self) -> LinkState {
-        let Some(interface) = self.port.spec().interface() else {
-            return LinkState::Unknown;
-        };
-        match Link::of(interface) {
-            Ok(link) if link.up && link.carrier => LinkState::Up,
+        match self.port.is_link_up() {
+            Ok(true) => LinkState::Up,
             // An interface that is gone has no carrier either.
-            _ => LinkState::Down,
+            Ok(false) | Err(_) => LinkState::Down,
         }
     }
 

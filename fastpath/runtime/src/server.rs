@@ -226,7 +226,7 @@ impl Control for Service {
                 })
                 .collect(),
             policy: gateway.policy.status(),
-            devices: gateway.fleet.devices().await?.len() as u64,
+            devices: reports.iter().map(|r| r.devices as u64).sum(),
             flows: counters.flows,
             events_dropped: counters.events_dropped + gateway.fleet.events_dropped(),
             counters: translate::counters(&counters),

@@ -15,9 +15,7 @@ use wardline_policy::{PolicySnapshot, Reason, Side};
 
 use crate::clock::Clock;
 use crate::heartbeat::Heart;
-use crate::mailbox::{
-    Command, DevicesFound, DevicesWanted, FlowsFound, FlowsWanted, Mailbox, Report, Swapped, Turns,
-};
+use crate::mailbox::{Command, FlowsFound, FlowsWanted, Mailbox, Report, Swapped, Turns};
 use crate::steer::Steering;
 
 pub use pace::Pace;
@@ -206,8 +204,8 @@ impl Loop {
             Command::Report(done) => {
                 let _ = done.send(self.report());
             }
-            Command::Devices { wanted, done } => {
-                let _ = done.send(self.devices(wanted));
+            Command::Devices(done) => {
+                let _ = done.send(self.own.engine.devices().collect());
             }
             Command::Flows { wanted, done } => {
                 let _ = done.send(self.flows(&wanted));
@@ -246,35 +244,26 @@ impl Loop {
         let mut turns = self.turns;
         turns.elapsed_ns = self.last_round.0 - self.started_ns;
         self.turns.longest_round_ns = 0;
-        Report { counters, turns }
-    }
-
-    fn devices(&self, wanted: DevicesWanted) -> DevicesFound {
-        let mut rest = self.own.engine.devices().skip(wanted.skip);
-        DevicesFound {
-            devices: rest.by_ref().take(wanted.limit).collect(),
-            end: rest.next().is_none(),
+        Report {
+            counters,
+            turns,
+            devices: self.own.engine.device_count(),
         }
     }
 
     fn flows(&self, wanted: &FlowsWanted) -> FlowsFound {
-        let mut rest = self.own.engine.flows().skip(wanted.skip);
-        let mut found = FlowsFound {
-            flows: Vec::new(),
-            scanned: 0,
-            end: false,
-        };
-        while found.scanned < wanted.scan && found.flows.len() < wanted.limit {
-            let Some(flow) = rest.next() else {
-                found.end = true;
-                break;
-            };
-            found.scanned += 1;
+        let mut flows = Vec::new();
+        let rest = self.own.engine.flows_from(wanted.first);
+        for (looked_at, (slot, flow)) in rest.enumerate() {
+            if looked_at == wanted.scan || flows.len() == wanted.limit {
+                let next = Some(slot);
+                return FlowsFound { flows, next };
+            }
             if is_wanted(&flow, &wanted.filter) {
-                found.flows.push(flow);
+                flows.push(flow);
             }
         }
-        found
+        FlowsFound { flows, next: None }
     }
 
     /// Forwards what has already arrived.

@@ -143,6 +143,11 @@ impl Engine {
         }
     }
 
+    /// How many devices [`devices`](Self::devices) would show, without looking at them.
+    pub fn device_count(&self) -> usize {
+        self.devices.len()
+    }
+
     /// The devices that spoke on the ward side. For inspection: allocates, and looks at every
     /// conversation once.
     pub fn devices(&self) -> impl Iterator<Item = DeviceView> + '_ {
@@ -219,7 +224,14 @@ impl Engine {
 
     /// The conversations in progress. For inspection: allocates.
     pub fn flows(&self) -> impl Iterator<Item = FlowView> + '_ {
-        self.flows.slots().map(|slot| self.flow_view(slot))
+        self.flows_from(0).map(|(_, view)| view)
+    }
+
+    /// The conversations from this slot of the table on, each with its slot: to look at a large
+    /// table in pieces.
+    pub fn flows_from(&self, first: u32) -> impl Iterator<Item = (u32, FlowView)> + '_ {
+        let slots = self.flows.slots_from(first);
+        slots.map(|slot| (slot, self.flow_view(slot)))
     }
 
     fn flow_view(&self, slot: u32) -> FlowView {

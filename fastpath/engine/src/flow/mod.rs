@@ -352,7 +352,12 @@ impl FlowTable {
     }
 
     pub(crate) fn slots(&self) -> impl Iterator<Item = u32> + '_ {
-        let numbered = self.used.iter().zip(0u32..);
+        self.slots_from(0)
+    }
+
+    /// The slots in use from `first` on.
+    pub(crate) fn slots_from(&self, first: u32) -> impl Iterator<Item = u32> + '_ {
+        let numbered = self.used.iter().skip(first as usize).zip(first..);
         numbered.filter_map(|(used, slot)| used.then_some(slot))
     }
 

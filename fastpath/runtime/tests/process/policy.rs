@@ -114,10 +114,31 @@ fn what_is_allowed_passes_and_nothing_else() {
     assert_eq!(flows.len(), 1);
     assert_eq!(flows[0].device_name, "pump");
     assert!(flows[0].rule.contains("echo"), "{}", flows[0].rule);
+    assert_eq!(flows_one_by_one(&gateway), [Some(7000), Some(7001), None]);
     assert!(told(&gateway, |kind| matches!(
         kind,
         EventKind::Denied { flow, dropped: true, .. } if flow.destination_port == 7003
     )));
+}
+
+/// The ports of all conversations, in pages of one; `None` for ping.
+fn flows_one_by_one(gateway: &Gateway) -> Vec<Option<u16>> {
+    let mut ports = Vec::new();
+    let mut cursor = Some(0);
+    while let Some(at) = cursor {
+        let page = gateway
+            .ask(|c| async move { c.flows(FlowFilter::default(), at, 1).await })
+            .expect("flows");
+        assert!(page.flows.len() <= 1);
+        ports.extend(
+            page.flows
+                .iter()
+                .map(|f| (f.protocol != 1).then_some(f.destination_port)),
+        );
+        cursor = page.next;
+    }
+    ports.sort_by_key(|port| (port.is_none(), *port));
+    ports
 }
 
 /// Whether such an event was told, or is within a moment.
