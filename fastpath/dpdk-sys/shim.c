@@ -1,6 +1,7 @@
 #define _GNU_SOURCE
 #include <stdio.h>
 #include <sys/types.h>
+#include <unistd.h>
 
 #include <bpf/libbpf.h>
 #include <xdp/libxdp.h>
@@ -26,6 +27,34 @@ shim_eth_tx_burst(uint16_t port, uint16_t queue, struct rte_mbuf **mbufs, uint16
 	return rte_eth_tx_burst(port, queue, mbufs, count);
 }
 
+/*
+ * As rte_mempool_populate_default, but beginning at a page: buffers of a page, or of an even part of
+ * one, then lie side by side.
+ */
+static int
+populate_pages(struct rte_mempool *pool)
+{
+	const struct rte_memzone *zone;
+	size_t page;
+	int ret = rte_mempool_get_page_size(pool, &page);
+
+	if (ret < 0)
+		return ret;
+	zone = rte_memzone_reserve_aligned(pool->name, (size_t)pool->size * shim_mempool_stride(pool),
+					   pool->socket_id,
+					   RTE_MEMZONE_1GB | RTE_MEMZONE_SIZE_HINT_ONLY,
+					   sysconf(_SC_PAGESIZE));
+	if (zone == NULL)
+		return -rte_errno;
+	if (page == 0)
+		ret = rte_mempool_populate_iova(pool, zone->addr, zone->iova, zone->len, NULL, NULL);
+	else
+		ret = rte_mempool_populate_virt(pool, zone->addr, zone->len, page, NULL, NULL);
+	if (ret >= 0 && pool->populated_size < pool->size)
+		ret = -ENOMEM;
+	return ret;
+}
+
 struct rte_mempool *
 shim_pktmbuf_pool_create(const char *name, unsigned int count, unsigned int cache, uint16_t data_room,
 			 int socket)
@@ -41,7 +70,10 @@ shim_pktmbuf_pool_create(const char *name, unsigned int count, unsigned int cach
 	ret = rte_mempool_set_ops_byname(pool, rte_mbuf_best_mempool_ops(), NULL);
 	if (ret == 0) {
 		rte_pktmbuf_pool_init(pool, NULL);
-		ret = rte_mempool_populate_default(pool);
+		if (shim_mempool_stride(pool) <= sysconf(_SC_PAGESIZE))
+			ret = populate_pages(pool);
+		else
+			ret = rte_mempool_populate_default(pool);
 	}
 	if (ret < 0) {
 		rte_mempool_free(pool);
@@ -74,6 +106,25 @@ uint32_t
 shim_mempool_stride(const struct rte_mempool *pool)
 {
 	return pool->header_size + pool->elt_size + pool->trailer_size;
+}
+
+static void
+keep_farthest(struct rte_mempool *pool, void *farthest, void *object, unsigned int index)
+{
+	uintptr_t end = (uintptr_t)object + pool->elt_size + pool->trailer_size;
+
+	(void)index;
+	if (end > *(uintptr_t *)farthest)
+		*(uintptr_t *)farthest = end;
+}
+
+uint64_t
+shim_mempool_span(struct rte_mempool *pool)
+{
+	uintptr_t farthest = 0;
+
+	rte_mempool_obj_iter(pool, keep_farthest, &farthest);
+	return farthest - (uintptr_t)STAILQ_FIRST(&pool->mem_list)->addr;
 }
 
 int

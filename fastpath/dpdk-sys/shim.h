@@ -49,6 +49,10 @@ int shim_errno(void);
 uint32_t shim_mempool_chunks(const struct rte_mempool *pool);
 uint32_t shim_mempool_stride(const struct rte_mempool *pool);
 
+/* Bytes from the first chunk's start to the end of its last object: with gaps between objects, more
+ * than all objects take. */
+uint64_t shim_mempool_span(struct rte_mempool *pool);
+
 
 /* 1 with the speed in Mb/s (0 = unknown) when the driver says the link is up, 0 down, < 0 -errno. */
 int shim_eth_link(uint16_t port, uint32_t *speed_mbps);

@@ -58,6 +58,13 @@ pub enum Error {
         chunks: u32,
     },
 
+    /// DPDK left gaps between the buffers of a pool, of which the AF_XDP driver does not know.
+    #[error(
+        "the packet buffers do not lie side by side, so AF_XDP would lose some of them; \
+         use huge pages of 1 GiB or none"
+    )]
+    MempoolGaps,
+
     /// A frame of the wanted MTU does not fit into what the driver can carry.
     #[error("{port}: MTU {mtu} is too large: {limit}")]
     Mtu {

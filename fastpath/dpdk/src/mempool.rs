@@ -28,9 +28,24 @@ pub(crate) const fn frame_max(mtu: u16) -> u32 {
     mtu as u32 + FRAME_OVERHEAD as u32
 }
 
-/// Bytes of the buffer for such a frame. The kernel uses whole cache lines only.
+/// Bytes from one buffer to the next for such a frame, bookkeeping included.
+///
+/// DPDK lets no buffer cross a page and leaves a gap instead, but its AF_XDP driver tells the kernel
+/// of as much memory as the buffers take without gaps: what lies behind it the kernel refuses without
+/// a word, until the queue has no buffers left. A power of two leaves no gaps.
+const fn stride(frame_max: u32) -> u32 {
+    const HALF_PAGE: u32 = 2048;
+    let needed = (BOOKKEEPING + HEADROOM + frame_max).next_power_of_two();
+    if needed < HALF_PAGE {
+        HALF_PAGE
+    } else {
+        needed
+    }
+}
+
+/// Bytes of the buffer for such a frame.
 const fn room(frame_max: u32) -> u32 {
-    (frame_max + HEADROOM).next_multiple_of(64)
+    stride(frame_max) - BOOKKEEPING
 }
 
 /// Packet buffers of one worker, shared by the queues of both its ports so that forwarding copies
@@ -41,6 +56,7 @@ const fn room(frame_max: u32) -> u32 {
 #[derive(Clone, Copy, Debug)]
 pub struct Mempool {
     raw: NonNull<dpdk_sys::rte_mempool>,
+    count: u32,
     frame_max: u32,
 }
 
@@ -62,8 +78,7 @@ impl Mempool {
     /// Bytes of memory a pool takes, to size [`EalConfig::memory_mb`](crate::EalConfig::memory_mb).
     pub const fn bytes_for(count: u32, mtu: u16) -> u64 {
         const POINTER: u64 = 8;
-        let stride = BOOKKEEPING + room(frame_max(mtu));
-        count as u64 * (stride as u64 + POINTER)
+        count as u64 * (stride(frame_max(mtu)) as u64 + POINTER)
     }
 
     /// Makes a pool of `count` buffers, each for a frame of `mtu` bytes payload.
@@ -107,7 +122,11 @@ impl Mempool {
         if chunks != 1 {
             return Err(Error::MempoolChunks { chunks });
         }
-        Ok(Self { raw, frame_max })
+        Ok(Self {
+            raw,
+            count,
+            frame_max,
+        })
     }
 
     /// The longest frame a buffer holds, Ethernet header and VLAN tags included, in bytes.
@@ -125,6 +144,13 @@ impl Mempool {
     pub(crate) fn stride(&self) -> u32 {
         // SAFETY: the pool is valid for the life of the process.
         unsafe { dpdk_sys::shim_mempool_stride(self.raw.as_ptr()) }
+    }
+
+    /// Whether the buffers lie side by side, as the AF_XDP driver believes.
+    pub(crate) fn is_gapless(&self) -> bool {
+        // SAFETY: the pool is valid for the life of the process and has one chunk of memory.
+        let span = unsafe { dpdk_sys::shim_mempool_span(self.raw.as_ptr()) };
+        span <= u64::from(self.count) * u64::from(self.stride())
     }
 
     pub(crate) fn as_ptr(&self) -> *mut dpdk_sys::rte_mempool {

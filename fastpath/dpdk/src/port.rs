@@ -264,6 +264,7 @@ fn check_af_xdp(config: &PortConfig, pools: &[Mempool]) -> Result<(), Error> {
                     VLAN tags, and less on some NICs; use af_packet or pci for more"
                 .into(),
         }),
-        None => Ok(()),
+        None if pools.iter().all(Mempool::is_gapless) => Ok(()),
+        None => Err(Error::MempoolGaps),
     }
 }
