@@ -267,6 +267,9 @@ pub struct DeviceView {
     pub first_seen_us: u64,
     /// Last frame seen.
     pub last_seen_us: u64,
+    /// Who its MAC address is registered to: often the maker of its network module only.
+    #[serde(default)]
+    pub vendor: Option<String>,
     /// What it says of itself in DHCP.
     pub dhcp: Option<DhcpFacts>,
     /// What came from it and was forwarded.

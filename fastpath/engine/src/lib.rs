@@ -17,6 +17,7 @@ pub mod parse;
 pub mod refuse;
 pub mod snoop;
 mod talk;
+mod vendor;
 pub mod verdict;
 pub mod view;
 
@@ -24,5 +25,6 @@ pub use config::Limits;
 pub use engine::{BURST, Engine};
 pub use event::{Event, EventKind, FlowFacts};
 pub use meta::{Fragment, L3, L4, PacketMeta};
+pub use vendor::vendor;
 pub use verdict::{Action, Counters, Verdict};
 pub use view::{DeviceView, DhcpFacts, FlowView, Traffic};

@@ -47,6 +47,8 @@ pub struct DeviceView {
     pub first_seen_ns: u64,
     /// Last frame from or to it, Unix time in nanoseconds, at most a fraction of a second early.
     pub last_seen_ns: u64,
+    /// Who its MAC address is registered to: often the maker of its network module only.
+    pub vendor: Option<&'static str>,
     /// What it said of itself in DHCP.
     pub dhcp: Option<DhcpFacts>,
     /// What came from it and was forwarded.

@@ -139,6 +139,7 @@ impl Translator {
             addresses: device.addresses,
             first_seen_us: self.clock.to_wall_us(device.first_seen_ns),
             last_seen_us: self.clock.to_wall_us(device.last_seen_ns),
+            vendor: device.vendor.map(str::to_owned),
             dhcp: device.dhcp.map(|facts| view::DhcpFacts {
                 hostname: facts.hostname,
                 vendor_class: facts.vendor_class,

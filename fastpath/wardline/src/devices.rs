@@ -32,6 +32,7 @@ fn table(devices: &[DeviceView]) -> Table {
     let mut table = Table::new(&[
         "DEVICE",
         "MAC",
+        "MAKER",
         "VLAN",
         "ROLE",
         "MODE",
@@ -46,6 +47,7 @@ fn table(devices: &[DeviceView]) -> Table {
         table.row([
             name(d),
             d.key.mac.to_string(),
+            words::maker(d.vendor.as_deref()),
             words::vlan(d.key.vlan),
             d.role.clone().unwrap_or_else(|| "-".to_owned()),
             words::word(d.mode),

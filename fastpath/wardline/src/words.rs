@@ -57,6 +57,16 @@ pub(crate) fn ago(us: u64, now_us: u64) -> String {
     }
 }
 
+/// Who a MAC address is registered to, cut to what a table has room for.
+pub(crate) fn maker(vendor: Option<&str>) -> String {
+    const WIDTH: usize = 18;
+    match vendor {
+        None => "-".to_owned(),
+        Some(name) if name.chars().count() <= WIDTH => name.to_owned(),
+        Some(name) => name.chars().take(WIDTH - 1).chain(['…']).collect(),
+    }
+}
+
 /// `1,234,567`.
 pub(crate) fn count(n: u64) -> String {
     let digits = n.to_string();

@@ -209,19 +209,12 @@ impl Engine {
             if !for_us || !across {
                 return None;
             }
-            let rule = if window.generation == self.generation {
+            let rule = if window.device != NONE && window.generation == self.generation {
                 window.rule
             } else {
-                // The rule has another number now, or is gone.
-                let asker = if window.device == NONE {
-                    Subject {
-                        group: true,
-                        ..*subject
-                    }
-                } else {
-                    *subject
-                };
-                let again = self.ask(&asker, &window.talk, true, now);
+                // The core side asked everybody, and only who may be asked may answer; or the
+                // rule has another number now, or is gone.
+                let again = self.ask(subject, &window.talk, true, now);
                 (again.allow && again.answer.is_some()).then_some(again.rule)?
             };
             self.snapshot.answer_allowed(rule, &query).then_some(rule)

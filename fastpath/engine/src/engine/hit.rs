@@ -49,17 +49,16 @@ impl Engine {
         if hot.generation != self.generation
             && let Err(ruling) = self.decide_again(slot, frame)
         {
-            let subject = self.bystander(frame);
-            return Some(self.settle(frame, &subject, ruling));
+            return Some(self.deny_datagram(frame, &ruling));
         }
         if self.flows.hot(slot).flags & (SNOOP | GUARDED | GROUP) != 0
             && let Err(reason) = self.side_conditions(frame, slot)
         {
-            return Some(self.deny_hit(frame, reason));
+            return Some(self.deny_datagram(frame, &Ruling::new(reason)));
         }
         match self.advance(frame.meta, slot, forth) {
             Move::To(state) => Some(self.pass_hit(frame, slot, state, forth)),
-            Move::Deny(reason) => Some(self.deny_hit(frame, reason)),
+            Move::Deny(reason) => Some(self.deny_datagram(frame, &Ruling::new(reason))),
             Move::Crosses => Some(self.cross(frame, keyed, slot)),
             Move::Over => {
                 self.end(slot, frame.now_ns);
@@ -105,6 +104,14 @@ impl Engine {
             rule,
             device,
         }
+    }
+
+    /// As [`deny_hit`](Self::deny_hit), for the rest of the datagram as well.
+    fn deny_datagram(&mut self, frame: &Frame<'_>, ruling: &Ruling) -> Verdict {
+        // Without room the rest is denied too, as one that came before its first fragment.
+        let _ = self.first_fragment(frame, ruling);
+        let subject = self.bystander(frame);
+        self.settle(frame, &subject, *ruling)
     }
 
     /// A frame of the conversation that must not pass; the conversation stands.

@@ -161,6 +161,10 @@ impl Engine {
                 rule,
                 refusal,
             };
+            // A question may have been asked since.
+            if let Some(answer) = self.answer(frame, subject, talk) {
+                return answer;
+            }
             return self.admit_if_open(frame, keyed, subject, talk, ruling);
         }
         let (decision, talk) = self.decide_opening(frame, subject, talk, &opening);

@@ -1,13 +1,13 @@
 //! Expiry, adding up, and what the engine shows of itself.
 
-use wardline_policy::Side;
-use wardline_policy::{DeviceKey, Reason};
+use wardline_policy::{DeviceKey, Reason, Side};
 
 use super::Engine;
 use super::hit::recall;
 use crate::clock::{Tick, seconds, since};
 use crate::device::{Device, ip};
 use crate::flow::{FROM_WARD, GROUP, Hot, State};
+use crate::vendor::vendor;
 use crate::view::{DeviceView, DhcpFacts, FlowView, Traffic};
 use crate::{EventKind, FlowFacts};
 
@@ -192,6 +192,7 @@ impl Engine {
             addresses: facts.addresses.clone(),
             first_seen_ns: device.first_ns,
             last_seen_ns: self.clock.ns(device.last).max(device.first_ns),
+            vendor: vendor(key.mac),
             dhcp: device.dhcp.as_ref().map(|dhcp| DhcpFacts {
                 hostname: dhcp.host_name.to_string(),
                 vendor_class: dhcp.vendor_class.to_string(),

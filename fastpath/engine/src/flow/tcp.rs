@@ -108,10 +108,18 @@ impl Tracker {
     /// Takes the next segment; `from` is 0 for the initiator.
     pub(crate) fn step(&mut self, state: State, segment: &Segment, from: usize) -> Step {
         let next = match state {
+            State::SynSent if from == 0 && segment.is_syn() => {
+                // Another attempt from the same port may count from another number.
+                *self = Self::begin(segment);
+                return Step::To(State::SynSent);
+            }
             State::SynSent => self.opening(segment, from),
             State::SynReceived => self.answered(segment, from),
             State::Closing | State::Reset if segment.is_syn() => Step::Reopens,
             State::Reset => Step::To(State::Reset),
+            // The receiver sends a challenge ACK; the connection stands, and the numbers of the
+            // SYN are not its numbers (RFC 5961 §4).
+            _ if segment.has(SYN) => return Step::To(state),
             _ => self.open(state, segment, from),
         };
         if matches!(next, Step::To(_)) {
@@ -141,7 +149,6 @@ impl Tracker {
 
     fn opening(&self, segment: &Segment, from: usize) -> Step {
         match (from, segment.flags & (SYN | ACK | RST)) {
-            (0, SYN) => Step::To(State::SynSent),
             (0, RST) => Step::To(State::Reset),
             (0, _) => Step::NoHandshake,
             (_, flags) if flags == SYN | ACK => Step::To(State::SynReceived),
@@ -177,10 +184,6 @@ impl Tracker {
     }
 
     fn open(&mut self, state: State, segment: &Segment, from: usize) -> Step {
-        if segment.has(SYN) {
-            // The receiver sends a challenge ACK; the connection stands (RFC 5961 §4).
-            return Step::To(state);
-        }
         if self.grossly_outside(segment, from) {
             return Step::OutOfWindow;
         }
@@ -241,7 +244,9 @@ impl Tracker {
         let scaled = !segment.has(SYN) && !self.scale.contains(&NO_SCALE);
         let window = u32::from(segment.window) << if scaled { self.scale[from].min(14) } else { 0 };
         let sender = &mut self.half[from];
-        if sender.end == 0 || after(end, sender.end) {
+        // A SYN cannot move what another one began.
+        let moves = !segment.has(SYN) && after(end, sender.end);
+        if sender.end == 0 || moves {
             sender.end = end;
         }
         sender.window = sender.window.max(window);

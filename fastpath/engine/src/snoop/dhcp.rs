@@ -87,11 +87,11 @@ impl DhcpMessage {
     }
 }
 
-/// Whether the frame goes between the ports of DHCP for IPv4.
+/// Whether the frame goes to a port of DHCP for IPv4. Clients listen to any source port.
 pub fn is_dhcp(meta: &PacketMeta) -> bool {
     let port = |p| matches!(p, SERVER_PORT | CLIENT_PORT);
     matches!(meta.l3, L3::Ip { version: 4, .. })
-        && matches!(meta.l4, L4::Udp { source, destination } if port(source) && port(destination))
+        && matches!(meta.l4, L4::Udp { destination, .. } if port(destination))
 }
 
 /// Reads the UDP payload of a DHCP message.

@@ -95,6 +95,7 @@ fn devices(devices: &[DeviceSummary], out: &mut dyn Write) -> Result<(), Failure
     let mut table = Table::new(&[
         "DEVICE",
         "MAC",
+        "MAKER",
         "VLAN",
         "ROLE",
         "MODE",
@@ -113,6 +114,7 @@ fn devices(devices: &[DeviceSummary], out: &mut dyn Write) -> Result<(), Failure
                 _ => "-".to_owned(),
             },
             d.key.mac.to_string(),
+            words::maker(d.vendor),
             words::vlan(d.key.vlan),
             d.role.clone().unwrap_or_else(|| "-".to_owned()),
             words::word(d.mode),

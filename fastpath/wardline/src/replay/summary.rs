@@ -68,6 +68,8 @@ pub(crate) struct DeviceSummary {
     pub role: Option<String>,
     pub mode: Mode,
     pub addresses: Vec<IpAddr>,
+    /// Who its MAC address is registered to.
+    pub vendor: Option<&'static str>,
     pub dhcp: Option<DhcpFacts>,
     pub first_seen: String,
     pub last_seen: String,
@@ -173,6 +175,7 @@ fn device(view: DeviceView) -> DeviceSummary {
         role: view.role,
         mode: view.mode,
         addresses: view.addresses,
+        vendor: view.vendor,
         dhcp: view.dhcp,
         first_seen: words::rfc3339_ns(view.first_seen_ns),
         last_seen: words::rfc3339_ns(view.last_seen_ns),

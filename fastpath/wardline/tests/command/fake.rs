@@ -95,6 +95,7 @@ fn device(last: u8, name: &str, mode: Mode) -> DeviceView {
         addresses: vec!["10.1.2.3".parse().expect("an address")],
         first_seen_us: 1,
         last_seen_us: 2,
+        vendor: Some("Philips Patient Monitoring".to_owned()),
         dhcp: None,
         sent: Traffic::default(),
         got: Traffic::default(),

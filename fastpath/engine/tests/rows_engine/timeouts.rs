@@ -1,0 +1,121 @@
+//! When conversations end by themselves.
+
+use wardline_engine::EventKind;
+use wardline_policy::Reason::*;
+
+use crate::frames::*;
+use crate::ward::*;
+
+const STORE: (u16, u16) = (40_000, 104);
+
+/// Whether a conversation idle for so long is still there, with and without upkeep.
+fn lives(begin: impl Fn(&mut Ward), idle_s: u64) -> bool {
+    let mut w = Ward::new();
+    begin(&mut w);
+    w.wait_s(idle_s);
+    w.idle();
+    w.engine.flows().count() > 0
+}
+
+#[test]
+fn row_tcp_established_holds_for_a_day() {
+    let begin = |w: &mut Ward| w.open_from_ward(&PUMP, &SERVER, STORE);
+    assert!(lives(begin, 86_390));
+    assert!(!lives(begin, 86_410));
+    let mut w = Ward::new();
+    begin(&mut w);
+    w.wait_s(86_390);
+    w.core(
+        &tcp(&SERVER, &PUMP, (104, 40_000), ACK, (5001, 1001), b"x"),
+        Established,
+    );
+    w.wait_s(86_410);
+    // Without any upkeep, it is over all the same.
+    w.ward(
+        &tcp(&PUMP, &SERVER, STORE, ACK, (1001, 5002), b"x"),
+        TcpNoHandshake,
+    );
+}
+
+#[test]
+fn row_opening_and_closing_tcp_hold_for_four_minutes() {
+    let half = |w: &mut Ward| {
+        w.ward(&syn(&PUMP, &SERVER, STORE), Allowed);
+    };
+    assert!(lives(half, 239) && !lives(half, 242));
+    let closed = |w: &mut Ward| {
+        w.open_from_ward(&PUMP, &SERVER, STORE);
+        w.ward(
+            &tcp(&PUMP, &SERVER, STORE, FIN | ACK, (1001, 5001), b""),
+            Established,
+        );
+        w.core(
+            &tcp(&SERVER, &PUMP, (104, 40_000), FIN | ACK, (5001, 1002), b""),
+            Established,
+        );
+        w.ward(
+            &tcp(&PUMP, &SERVER, STORE, ACK, (1002, 5002), b""),
+            Established,
+        );
+    };
+    assert!(!lives(closed, 242));
+}
+
+#[test]
+fn row_udp_holds_for_two_minutes() {
+    let once = |w: &mut Ward| {
+        w.ward(&udp(&PUMP, &SERVER, (40_000, 514), b""), Allowed);
+    };
+    let answered = |w: &mut Ward| {
+        once(w);
+        w.core(&udp(&SERVER, &PUMP, (514, 40_000), b""), Established);
+    };
+    assert!(lives(answered, 119) && !lives(answered, 122));
+    assert!(lives(once, 119) && !lives(once, 122));
+}
+
+#[test]
+fn row_icmp_queries_hold_for_a_minute() {
+    let query = |w: &mut Ward| {
+        w.ward(&echo(&PUMP, &SERVER, 8, 7), Allowed);
+    };
+    assert!(lives(query, 59) && !lives(query, 62));
+}
+
+#[test]
+fn row_end_is_told_once() {
+    let mut w = Ward::new();
+    w.ward(&udp(&PUMP, &SERVER, (40_000, 514), b""), Allowed);
+    w.wait_s(200);
+    w.idle();
+    w.idle();
+    let events = w.events();
+    let of = |begun: bool| {
+        events
+            .iter()
+            .filter(|e| match e.kind {
+                EventKind::FlowBegun(_) => begun,
+                EventKind::FlowEnded(_) => !begun,
+                _ => false,
+            })
+            .count()
+    };
+    assert_eq!((of(true), of(false)), (1, 1));
+}
+
+#[test]
+fn row_clock_that_steps_back_ends_nothing() {
+    let mut w = Ward::new();
+    w.open_from_ward(&PUMP, &SERVER, STORE);
+    w.now_ns -= 3_600_000_000_000;
+    w.ward(
+        &tcp(&PUMP, &SERVER, STORE, ACK, (1001, 5001), b"x"),
+        Established,
+    );
+    w.now_ns += 3_600_000_000_000;
+    w.idle();
+    w.ward(
+        &tcp(&PUMP, &SERVER, STORE, ACK, (1002, 5001), b"x"),
+        Established,
+    );
+}
