@@ -49,6 +49,8 @@ pub(crate) enum Command {
     Events(EventsArgs),
     /// Live view of devices, rates and verdicts
     Top,
+    /// Stop the running fast path as planned: the kernel's bridge carries on meanwhile
+    Stop(StopArgs),
     /// What a policy would have done to recorded traffic; without one, what is in it
     Replay(Box<ReplayArgs>),
     /// Check a policy document (the same as `policy check`)
@@ -68,6 +70,13 @@ pub(crate) struct FastpathArgs {
         value_name = "ARGUMENT"
     )]
     pub arguments: Vec<std::ffi::OsString>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct StopArgs {
+    /// Give the interfaces back as well, instead of leaving them attached for the next start
+    #[arg(long)]
+    pub detach: bool,
 }
 
 #[derive(Debug, Args)]

@@ -13,6 +13,7 @@ mod flows;
 mod policy;
 mod replay;
 mod status;
+mod stop;
 mod table;
 mod top;
 mod words;
@@ -59,6 +60,7 @@ fn run(cli: &Cli, out: &mut dyn Write) -> Result<(), Failure> {
         Command::Policy(args) => policy::run(control, args, out),
         Command::Events(args) => events::run(control, args, out),
         Command::Top => top::run(control),
+        Command::Stop(args) => stop::run(control, args, out),
         Command::Replay(args) => replay::run(args, control.json, out),
         Command::Check(args) => policy::check::run(args, control.json, out),
         Command::Completions(args) => {

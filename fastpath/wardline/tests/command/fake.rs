@@ -20,6 +20,8 @@ use wardline_policy::{Care, DeviceKey, Initiator, MacAddr, Mode, Reason, Side, V
 pub struct FakeFastpath {
     folder: tempfile::TempDir,
     pub applied: Arc<Mutex<Vec<(PolicyText, ApplyOptions)>>>,
+    /// What `stop` was asked for.
+    pub stopped: Arc<Mutex<Vec<bool>>>,
     _runtime: tokio::runtime::Runtime,
 }
 
@@ -27,8 +29,10 @@ impl FakeFastpath {
     pub fn start() -> Self {
         let folder = crate::folder();
         let applied = Arc::default();
+        let stopped = Arc::default();
         let service = Service {
             applied: Arc::clone(&applied),
+            stopped: Arc::clone(&stopped),
         };
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(1)
@@ -51,6 +55,7 @@ impl FakeFastpath {
         Self {
             folder,
             applied,
+            stopped,
             _runtime: runtime,
         }
     }
@@ -79,6 +84,7 @@ pub fn key(last: u8) -> DeviceKey {
 #[derive(Clone)]
 struct Service {
     applied: Arc<Mutex<Vec<(PolicyText, ApplyOptions)>>>,
+    stopped: Arc<Mutex<Vec<bool>>>,
 }
 
 fn by_reason(reason: Reason, frames: u64) -> ByReason {
@@ -323,7 +329,8 @@ impl Control for Service {
         })
     }
 
-    async fn stop(self, _: Context, _: bool) -> Result<(), Refused> {
+    async fn stop(self, _: Context, detach: bool) -> Result<(), Refused> {
+        self.stopped.lock().unwrap().push(detach);
         Ok(())
     }
 }

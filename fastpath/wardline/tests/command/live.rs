@@ -49,6 +49,16 @@ spoofed-arp       3  An ARP message that claims another station's address.
 }
 
 #[test]
+fn a_stop_says_what_becomes_of_the_interfaces() {
+    let fastpath = FakeFastpath::start();
+    let run = ask(&fastpath, &["stop"]);
+    assert_eq!(run.code, 0, "{}", run.err);
+    assert!(run.out.contains("stay attached"), "{}", run.out);
+    assert_eq!(json(&fastpath, &["stop", "--detach"])["detach"], true);
+    assert_eq!(*fastpath.stopped.lock().unwrap(), [false, true]);
+}
+
+#[test]
 fn devices_are_gathered_from_all_pages() {
     let fastpath = FakeFastpath::start();
     let run = ask(&fastpath, &["devices"]);
@@ -58,6 +68,7 @@ fn devices_are_gathered_from_all_pages() {
     for word in [
         "pump-1",
         "00:09:fb:00:00:01",
+        "Philips Patient M…",
         "infusion-pump",
         "enforce",
         "10.1.2.3",
