@@ -3,6 +3,7 @@
 use std::ffi::OsStr;
 use std::fs;
 use std::io::Write;
+use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
@@ -32,9 +33,11 @@ impl Namespace {
     }
 
     /// A command that will run inside the namespace. `ip netns exec` replaces itself with the
-    /// program, so the child's process id is the program's.
+    /// program, so the child's process id is the program's. It is in a process group of its own:
+    /// Ctrl-C is for us, who then end it in order.
     pub fn command(&self, program: impl AsRef<OsStr>) -> Command {
         let mut command = Command::new("ip");
+        command.process_group(0);
         command.args(["netns", "exec", &self.name]).arg(program);
         command
     }
