@@ -133,7 +133,7 @@ reasons! {
     FragmentOverlap = "fragment-overlap", Protocol;
     /// Impossible TCP flags (SYN+FIN, SYN+RST, none at all).
     TcpFlags = "tcp-flags", Protocol;
-    /// A TCP segment that opens no conversation and belongs to none.
+    /// A TCP segment or SCTP packet that opens no conversation and belongs to none.
     TcpNoHandshake = "tcp-no-handshake", Protocol;
     /// A TCP segment grossly outside the window.
     TcpWindow = "tcp-window", Protocol;
