@@ -153,6 +153,8 @@ reasons! {
     StormBroadcast = "storm-broadcast", Limit;
     /// More new conversations per second towards this device than its storm guard lets pass.
     StormFlows = "storm-flows", Limit;
+    /// More ARP replies and announcements per second from this device than a station needs.
+    StormArp = "storm-arp", Limit;
     /// The device table is full.
     DeviceTableFull = "device-table-full", Limit;
     /// The flow table has no room left for this conversation.
