@@ -48,6 +48,7 @@ pub(crate) struct Device {
     pub(crate) packets: Rate,
     pub(crate) new_flows: Rate,
     pub(crate) refusals: Rate,
+    pub(crate) arp_replies: Rate,
     pub(crate) negative: NegativeCache,
     pub(crate) dhcp: Option<Dhcp>,
     /// Transaction of its last DHCP message.
@@ -95,6 +96,7 @@ impl Device {
             packets: Rate::default(),
             new_flows: Rate::default(),
             refusals: Rate::default(),
+            arp_replies: Rate::default(),
             negative: NegativeCache::default(),
             dhcp: None,
             dhcp_transaction: None,

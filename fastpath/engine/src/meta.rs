@@ -78,10 +78,14 @@ pub enum L4 {
         source: u16,
         /// Destination port.
         destination: u16,
-        /// Verification tag.
+        /// Verification tag; 0 exactly if the first chunk is an INIT.
         tag: u32,
         /// Type of the first chunk.
         chunk: u8,
+        /// Flags of the first chunk.
+        flags: u8,
+        /// Initiate tag of an INIT or INIT ACK, never 0; 0 for other chunks.
+        initiate: u32,
     },
     /// ICMP or ICMPv6 by the IP version.
     Icmp {

@@ -715,15 +715,29 @@ fn row_sctp() {
         refused(&ethernet(IPV4, &ipv4(IpNumber::SCTP, &packet))),
         Reason::Truncated
     );
-    packet.extend([1, 0, 0, 20]);
-    let meta = accepted(&ethernet(IPV4, &ipv4(IpNumber::SCTP, &packet)));
+    packet.extend([2, 1, 0, 20]);
+    let sctp = |packet: &[u8]| ethernet(IPV4, &ipv4(IpNumber::SCTP, packet));
+    assert_eq!(refused(&sctp(&packet)), Reason::Truncated, "no tag in it");
+    packet.extend([5, 6, 7, 8]);
+    let meta = accepted(&sctp(&packet));
     let l4 = L4::Sctp {
         source: 2905,
         destination: 2906,
         tag: 0x0102_0304,
-        chunk: 1,
+        chunk: 2,
+        flags: 1,
+        initiate: 0x0506_0708,
     };
     assert_eq!((meta.l4, meta.payload_offset), (l4, 46));
+    let with = |at: usize, bytes: &[u8]| {
+        let mut packet = packet.clone();
+        packet[at..at + bytes.len()].copy_from_slice(bytes);
+        sctp(&packet)
+    };
+    // Tags of zero where there must be one, and one where there must be none.
+    assert_eq!(refused(&with(4, &[0; 4])), Reason::BadHeader);
+    assert_eq!(refused(&with(16, &[0; 4])), Reason::BadHeader);
+    assert_eq!(refused(&with(12, &[1])), Reason::BadHeader);
 }
 
 #[test]

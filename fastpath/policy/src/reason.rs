@@ -133,7 +133,7 @@ reasons! {
     FragmentOverlap = "fragment-overlap", Protocol;
     /// Impossible TCP flags (SYN+FIN, SYN+RST, none at all).
     TcpFlags = "tcp-flags", Protocol;
-    /// A TCP segment that opens no conversation and belongs to none.
+    /// A TCP segment or SCTP packet that opens no conversation and belongs to none.
     TcpNoHandshake = "tcp-no-handshake", Protocol;
     /// A TCP segment grossly outside the window.
     TcpWindow = "tcp-window", Protocol;
@@ -153,6 +153,8 @@ reasons! {
     StormBroadcast = "storm-broadcast", Limit;
     /// More new conversations per second towards this device than its storm guard lets pass.
     StormFlows = "storm-flows", Limit;
+    /// More ARP replies and announcements per second from this device than a station needs.
+    StormArp = "storm-arp", Limit;
     /// The device table is full.
     DeviceTableFull = "device-table-full", Limit;
     /// The flow table has no room left for this conversation.

@@ -6,6 +6,7 @@ use super::settle::open_reason;
 use super::{Engine, Frame, Keyed, Ruling};
 use crate::binding::Owner;
 use crate::flow::key::query_type;
+use crate::flow::sctp::{ABORT, Packet, SHUTDOWN_COMPLETE};
 use crate::flow::tcp::{Segment, Step};
 use crate::flow::{
     Cold, FROM_WARD, GROUP, GUARDED, Hot, INITIATOR_IS_A, MIDSTREAM, NONE, SNOOP, State,
@@ -14,22 +15,28 @@ use crate::meta::{Fragment, L4, PacketMeta};
 use crate::talk::Talk;
 use crate::{Action, Verdict};
 
-/// SCTP chunk types (RFC 9260 §3.2).
-pub(super) const SCTP_INIT: u8 = 1;
-const SCTP_ABORT: u8 = 6;
-const SCTP_SHUTDOWN_ACK: u8 = 8;
-const SCTP_SHUTDOWN_COMPLETE: u8 = 14;
-
 /// What a frame does to its conversation.
 enum Move {
     To(State),
     Deny(Reason),
-    /// A SYN that crosses the initiator's.
+    /// A SYN or INIT that crosses the initiator's.
     Crosses,
     /// The conversation is over and this frame is not part of it.
     Over,
     /// The frame does not belong to it.
     Foreign,
+}
+
+impl From<Step> for Move {
+    fn from(step: Step) -> Self {
+        match step {
+            Step::To(state) => Self::To(state),
+            Step::Reopens => Self::Over,
+            Step::Simultaneous => Self::Crosses,
+            Step::NoHandshake => Self::Deny(Reason::TcpNoHandshake),
+            Step::OutOfWindow => Self::Deny(Reason::TcpWindow),
+        }
+    }
 }
 
 impl Engine {
@@ -178,15 +185,15 @@ impl Engine {
                     return Move::Foreign;
                 };
                 let tracker = &mut self.flows.warm_mut(slot).tracker;
-                match tracker.step(state, &segment, usize::from(!forth)) {
-                    Step::To(state) => Move::To(state),
-                    Step::Reopens => Move::Over,
-                    Step::Simultaneous => Move::Crosses,
-                    Step::NoHandshake => Move::Deny(Reason::TcpNoHandshake),
-                    Step::OutOfWindow => Move::Deny(Reason::TcpWindow),
-                }
+                tracker.step(state, &segment, usize::from(!forth)).into()
             }
-            L4::Sctp { chunk, .. } => sctp(state, chunk, forth),
+            L4::Sctp { .. } => {
+                let Some(packet) = packet(meta) else {
+                    return Move::Foreign;
+                };
+                let association = &mut self.flows.cold_mut(slot).association;
+                association.step(state, &packet, usize::from(!forth)).into()
+            }
             L4::Icmp { kind, .. } => match query_type(meta.protocol, kind) {
                 Some((_, request)) if request == forth => Move::To(answered(state, forth)),
                 _ => Move::Foreign,
@@ -195,7 +202,8 @@ impl Engine {
         }
     }
 
-    /// SYN against SYN: only if policy allows both to begin (RFC 9293 §3.5).
+    /// SYN against SYN, INIT against INIT: only if policy allows both to begin (RFC 9293 §3.5,
+    /// RFC 9260 §5.2.1).
     fn cross(&mut self, frame: &Frame<'_>, keyed: &Keyed, slot: u32) -> Verdict {
         let subject = self.bystander(frame);
         let talk = self.talk(frame, keyed.tuple.source, keyed.tuple.destination);
@@ -210,6 +218,9 @@ impl Engine {
         }
         if let Some(segment) = segment(frame.meta) {
             self.flows.warm_mut(slot).tracker.cross(&segment);
+        }
+        if let Some(packet) = packet(frame.meta) {
+            self.flows.cold_mut(slot).association.open(&packet, 1);
         }
         self.pass_hit(frame, slot, State::SynReceived, false)
     }
@@ -358,20 +369,29 @@ pub(super) fn segment(meta: &PacketMeta) -> Option<Segment> {
     })
 }
 
-fn answered(state: State, forth: bool) -> State {
-    if forth { state } else { State::Answered }
+/// The packet of an SCTP frame.
+pub(super) fn packet(meta: &PacketMeta) -> Option<Packet> {
+    /// The T bit of ABORT and SHUTDOWN COMPLETE (RFC 9260 §3.3.7, §3.3.13).
+    const REFLECTED: u8 = 1;
+    let L4::Sctp {
+        tag,
+        chunk,
+        flags,
+        initiate,
+        ..
+    } = meta.l4
+    else {
+        return None;
+    };
+    let reflects = matches!(chunk, ABORT | SHUTDOWN_COMPLETE) && flags & REFLECTED != 0;
+    Some(Packet {
+        tag,
+        chunk,
+        reflects,
+        initiate,
+    })
 }
 
-fn sctp(state: State, chunk: u8, forth: bool) -> Move {
-    match (state, chunk) {
-        (State::Closing | State::Reset, SCTP_INIT) => Move::Over,
-        (_, SCTP_ABORT) => Move::To(State::Reset),
-        (_, SCTP_SHUTDOWN_ACK) => Move::To(State::FinWait),
-        (_, SCTP_SHUTDOWN_COMPLETE) => Move::To(State::Closing),
-        (State::SynSent, SCTP_INIT) if forth => Move::To(State::SynSent),
-        (State::SynSent, _) if forth => Move::Deny(Reason::TcpNoHandshake),
-        (State::SynSent, _) => Move::To(State::SynReceived),
-        (State::SynReceived, _) if forth => Move::To(State::Established),
-        (state, _) => Move::To(state),
-    }
+fn answered(state: State, forth: bool) -> State {
+    if forth { state } else { State::Answered }
 }

@@ -5,9 +5,13 @@ use wardline_policy::{Reason, Side};
 use super::miss::of;
 use super::{Engine, Frame, Ruling, Subject};
 use crate::binding::Evidence;
-use crate::snoop::arp::{self, ArpMessage};
+use crate::snoop::arp::{self, ArpMessage, ArpOp};
 use crate::snoop::nd::{NdKind, NdMessage};
 use crate::talk::{is_unspecified, mapped};
+
+/// ARP replies and announcements of one device a second. Many stations ask a device that serves
+/// them for its address at once; none needs it told more often than that.
+const ARP_REPLIES_PER_S: u32 = 20;
 
 impl Engine {
     pub(super) fn other_ethertype(&self, frame: &Frame<'_>) -> Ruling {
@@ -29,12 +33,27 @@ impl Engine {
         if frame.from == Side::Ward && !self.honest_arp(frame, subject, &message) {
             return Ruling::new(Reason::SpoofedArp);
         }
+        if frame.from == Side::Ward && !self.within_arp_replies(frame, subject, &message) {
+            return Ruling::new(Reason::StormArp);
+        }
         let ruling = self.other_ethertype(frame);
         let learns = ruling.reason.forwards() || !subject.mode.drops();
         if learns && !message.sender_ip.is_unspecified() {
             self.bind(frame, subject, mapped(message.sender_ip), Evidence::Use);
         }
         ruling
+    }
+
+    /// Whether a device tells its address no more often than a station needs to.
+    fn within_arp_replies(
+        &mut self,
+        frame: &Frame<'_>,
+        subject: &Subject,
+        message: &ArpMessage,
+    ) -> bool {
+        let tells = message.op == ArpOp::Reply || message.is_announcement();
+        let device = self.devices.get_mut(subject.slot).filter(|_| tells);
+        device.is_none_or(|d| d.arp_replies.take(ARP_REPLIES_PER_S, frame.now_ns))
     }
 
     /// The sender speaks for itself, about an address it may use. A probe claims nothing: who

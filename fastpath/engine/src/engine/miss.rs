@@ -2,12 +2,13 @@
 
 use wardline_policy::{Cast, Decision, Reason, Refusal, Side};
 
-use super::hit::{SCTP_INIT, segment};
+use super::hit::{packet, segment};
 use super::settle::open_reason;
 use super::{Engine, Frame, Keyed, Ruling, Subject};
 use crate::binding::{Claim, Evidence, Owner};
 use crate::device::{Denial, ip};
 use crate::flow::key::query_type;
+use crate::flow::sctp::{self, Association};
 use crate::flow::tcp::{ACK, RST, SYN, Tracker};
 use crate::flow::{
     Cold, FROM_WARD, GROUP, GUARDED, Hot, INITIATOR_IS_A, MIDSTREAM, NONE, NewFlow, SNOOP, State,
@@ -359,6 +360,7 @@ impl Engine {
             cast: talk.cast,
             asked_port: talk.destination_port,
             ethertype: frame.meta.ethertype,
+            association: association(frame, &opening, sender_began),
             ..Cold::blank()
         };
         let direction = usize::from(!sender_began);
@@ -523,10 +525,11 @@ fn opening(frame: &Frame<'_>) -> Opening {
             ACK => Opening::Midstream,
             _ => Opening::Stray,
         },
-        L4::Sctp {
-            chunk: SCTP_INIT, ..
-        } => Opening::Fresh(State::SynSent),
-        L4::Sctp { .. } => Opening::Midstream,
+        L4::Sctp { chunk, .. } => match chunk {
+            sctp::INIT => Opening::Fresh(State::SynSent),
+            sctp::INIT_ACK | sctp::ABORT | sctp::SHUTDOWN_COMPLETE => Opening::Stray,
+            _ => Opening::Midstream,
+        },
         _ => Opening::Fresh(State::Unanswered),
     }
 }
@@ -542,6 +545,14 @@ fn begun(frame: &Frame<'_>, opening: &Opening, sender_began: bool) -> (State, Tr
         (Some(segment), _) => Tracker::midstream(&segment, usize::from(!sender_began)),
     };
     (state, tracker)
+}
+
+fn association(frame: &Frame<'_>, opening: &Opening, sender_began: bool) -> Association {
+    match (packet(frame.meta), opening) {
+        (None, _) => Association::blank(),
+        (Some(packet), Opening::Fresh(_)) => Association::begin(&packet),
+        (Some(packet), _) => Association::midstream(&packet, usize::from(!sender_began)),
+    }
 }
 
 /// A conversation as the negative cache knows it: direction, way of addressing and ICMP type

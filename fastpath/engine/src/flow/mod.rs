@@ -5,6 +5,7 @@
 //! A full table or two full buckets are an answer, not an error.
 
 pub(crate) mod key;
+pub(crate) mod sctp;
 pub(crate) mod tcp;
 
 use core::hash::BuildHasher;
@@ -13,6 +14,7 @@ use foldhash::fast::FixedState;
 use wardline_policy::{Cast, Initiator, MacAddr, Mode, Reason, RuleId};
 
 pub(crate) use key::FlowKey;
+use sctp::Association;
 use tcp::Tracker;
 
 use crate::clock::{Tick, seconds, since};
@@ -168,6 +170,7 @@ pub(crate) struct Cold {
     /// Destination port of the first packet as policy knows it (`type << 8 | code` for ICMP).
     pub(crate) asked_port: u16,
     pub(crate) ethertype: u16,
+    pub(crate) association: Association,
     pub(crate) older: u32,
     pub(crate) newer: u32,
 }
@@ -622,6 +625,7 @@ impl Cold {
             cast: Cast::Unicast,
             asked_port: 0,
             ethertype: 0,
+            association: Association::blank(),
             older: NONE,
             newer: NONE,
         }

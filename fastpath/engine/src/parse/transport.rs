@@ -4,6 +4,7 @@ use etherparse::{IpNumber, TcpHeaderSlice, TcpOptionElement, UdpHeader, UdpHeade
 use wardline_policy::Reason;
 
 use super::position;
+use crate::flow::sctp::{INIT, INIT_ACK};
 use crate::meta::{Fragment, L3, L4, PacketMeta};
 
 const FIN: u8 = 1;
@@ -147,20 +148,33 @@ fn udp(segment: &[u8], first: bool) -> Result<(L4, usize), Reason> {
     Ok((l4, UdpHeader::LEN))
 }
 
-/// etherparse knows no SCTP; RFC 9260 §3.
+/// etherparse knows no SCTP; RFC 9260 §3. The tag is 0 exactly in a packet with an INIT, and no
+/// endpoint may choose 0 for itself (§3.3.2, §8.5.1).
 fn sctp(segment: &[u8]) -> Result<(L4, usize), Reason> {
     let (header, chunks) = segment
         .split_first_chunk::<SCTP_COMMON_HEADER_LEN>()
         .ok_or(Reason::Truncated)?;
-    let (chunk, _) = chunks
+    let (&[chunk, flags, ..], value) = chunks
         .split_first_chunk::<SCTP_CHUNK_HEADER_LEN>()
         .ok_or(Reason::Truncated)?;
     let [s1, s0, d1, d0, t3, t2, t1, t0, ..] = *header;
+    let tag = u32::from_be_bytes([t3, t2, t1, t0]);
+    let offers = matches!(chunk, INIT | INIT_ACK);
+    let initiate = match value.first_chunk() {
+        _ if !offers => 0,
+        Some(initiate) => u32::from_be_bytes(*initiate),
+        None => return Err(Reason::Truncated),
+    };
+    if (tag == 0) != (chunk == INIT) || (offers && initiate == 0) {
+        return Err(Reason::BadHeader);
+    }
     let l4 = L4::Sctp {
         source: u16::from_be_bytes([s1, s0]),
         destination: u16::from_be_bytes([d1, d0]),
-        tag: u32::from_be_bytes([t3, t2, t1, t0]),
-        chunk: chunk[0],
+        tag,
+        chunk,
+        flags,
+        initiate,
     };
     Ok((l4, SCTP_COMMON_HEADER_LEN))
 }

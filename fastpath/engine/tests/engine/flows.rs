@@ -129,10 +129,12 @@ fn row_icmp_error() {
 #[test]
 fn row_sctp() {
     let mut lab = Lab::new();
+    // Both endpoints chose the same tag.
     let chunk = |from: &Station, to: &Station, ports: (u16, u16), kind: u8| {
+        let tag = if kind == 1 { 0 } else { 9 };
         let mut packet = ports.0.to_be_bytes().to_vec();
         packet.extend(ports.1.to_be_bytes());
-        packet.extend([0, 0, 0, 9, 0, 0, 0, 0, kind, 0, 0, 4]);
+        packet.extend([0, 0, 0, tag, 0, 0, 0, 0, kind, 0, 0, 8, 0, 0, 0, 9]);
         let packet = ipv4(from.ip, to.ip, IpNumber::SCTP, &packet);
         ethernet(from.mac, to.mac, &[], 0x0800, &packet)
     };

@@ -323,7 +323,7 @@ pub fn specimens() -> Vec<Vec<u8>> {
         ),
         ethernet(IPV4, &ipv4_fragment(IpNumber::UDP, 9, 4, false, &[0; 24])),
         ethernet(IPV4, &ipv4(IpNumber::ICMP, &error)),
-        ethernet(IPV4, &ipv4(IpNumber::SCTP, &[1; 28])),
+        ethernet(IPV4, &ipv4(IpNumber::SCTP, &[2; 28])),
         ethernet(IPV6, &routing),
         ethernet(IPV6, &ipv6(44, &fragment_header(17, 9, 4, true, &[0; 24]))),
         llc(&snap),

@@ -346,13 +346,22 @@ pub fn dns(id: u16, name: &str, answer: Option<(Ipv4Addr, u32)>) -> Vec<u8> {
     bytes
 }
 
-/// An SCTP packet with one chunk.
-pub fn sctp(from: &Station, to: &Station, ports: (u16, u16), tag: u32, chunk: u8) -> Vec<u8> {
+/// An SCTP packet with one chunk: its verification tag, the type and flags of the chunk, and the
+/// initiate tag if it has one.
+pub fn sctp(
+    from: &Station,
+    to: &Station,
+    ports: (u16, u16),
+    tag: u32,
+    [chunk, flags]: [u8; 2],
+    initiate: u32,
+) -> Vec<u8> {
     let mut bytes = ports.0.to_be_bytes().to_vec();
     bytes.extend(ports.1.to_be_bytes());
     bytes.extend(tag.to_be_bytes());
     bytes.extend([0; 4]);
-    bytes.extend([chunk, 0, 0, 20]);
+    bytes.extend([chunk, flags, 0, 20]);
+    bytes.extend(initiate.to_be_bytes());
     bytes.resize(12 + 20, 0);
     ip4(from, to, 132, &bytes)
 }

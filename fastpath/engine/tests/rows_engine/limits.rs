@@ -54,6 +54,32 @@ fn row_storm_of_new_flows() {
 }
 
 #[test]
+fn row_storm_of_arp_replies() {
+    let reply = arp(
+        PUMP.mac,
+        SERVER.mac,
+        2,
+        (PUMP.mac, PUMP.ip),
+        (SERVER.mac, SERVER.ip),
+    );
+    for frame in [reply, arp_request(&PUMP, PUMP.ip)] {
+        let mut w = Ward::new();
+        let verdicts = w.burst(Side::Ward, &vec![frame.clone(); 30]);
+        assert_eq!(count(&verdicts, Baseline), 20);
+        assert_eq!(count(&verdicts, StormArp), 10);
+        // Its questions, and what others say, are not limited.
+        w.ward(&arp_request(&PUMP, GATEWAY.ip), Baseline);
+        w.ward(&arp_request(&MONITOR, MONITOR.ip), Baseline);
+        w.wait_s(1);
+        w.ward(&frame, Baseline);
+        let mut w = Ward::under(&pump_in("simulate"));
+        let verdicts = w.burst(Side::Ward, &vec![frame; 30]);
+        let would = verdicts.iter().filter(|v| v.would_drop == Some(StormArp));
+        assert_eq!(would.count(), 10);
+    }
+}
+
+#[test]
 fn row_storm_of_broadcasts() {
     let mut w = Ward::under(&storm("broadcasts_per_s = 5"));
     w.ward(&log(40_000), Allowed);

@@ -275,16 +275,127 @@ fn row_segments_of_a_flow_must_come_from_their_side() {
     assert!(!verdict.reason.forwards(), "{verdict:?}");
 }
 
+/// Tags of the pump and the server.
+const OURS: u32 = 9;
+const THEIRS: u32 = 7;
+const SIGNALLING: (u16, u16) = (2905, 2905);
+const INIT: u8 = 1;
+const INIT_ACK: u8 = 2;
+const ABORT: u8 = 6;
+const SHUTDOWN_ACK: u8 = 8;
+const COOKIE_ECHO: u8 = 10;
+const COOKIE_ACK: u8 = 11;
+const SHUTDOWN_COMPLETE: u8 = 14;
+const DATA: u8 = 0;
+
+fn to_server(tag: u32, chunk: u8) -> Vec<u8> {
+    sctp(&PUMP, &SERVER, SIGNALLING, tag, [chunk, 0], OURS)
+}
+
+fn to_pump(tag: u32, chunk: u8) -> Vec<u8> {
+    sctp(&SERVER, &PUMP, SIGNALLING, tag, [chunk, 0], THEIRS)
+}
+
+fn associated() -> Ward {
+    let mut w = Ward::new();
+    w.ward(&to_server(0, INIT), Allowed);
+    w.core(&to_pump(OURS, INIT_ACK), Established);
+    w.ward(&to_server(THEIRS, COOKIE_ECHO), Established);
+    w.core(&to_pump(OURS, COOKIE_ACK), Established);
+    assert_eq!(w.state(2905), Some("established"));
+    w
+}
+
 #[test]
 fn row_sctp_begins_with_init() {
     let mut w = Ward::new();
-    let (out, ret) = ((2905, 2905), (2905, 2905));
-    w.ward(&sctp(&PUMP, &SERVER, out, 7, 0), TcpNoHandshake);
-    w.ward(&sctp(&PUMP, &SERVER, out, 0, 1), Allowed);
-    w.core(&sctp(&SERVER, &PUMP, ret, 9, 2), Established);
-    w.ward(&sctp(&PUMP, &SERVER, out, 7, 10), Established);
-    w.core(&sctp(&SERVER, &PUMP, ret, 9, 11), Established);
-    w.ward(&sctp(&PUMP, &SERVER, out, 7, 0), Established);
-    w.core(&sctp(&SERVER, &PUMP, ret, 9, 0), Established);
-    w.core(&sctp(&SECOND, &PUMP, ret, 0, 1), NoRule);
+    w.ward(&to_server(THEIRS, DATA), TcpNoHandshake);
+    let mut w = associated();
+    w.ward(&to_server(THEIRS, DATA), Established);
+    w.core(&to_pump(OURS, DATA), Established);
+    let init = sctp(&SECOND, &PUMP, SIGNALLING, 0, [INIT, 0], THEIRS);
+    w.core(&init, NoRule);
+}
+
+#[test]
+fn row_sctp_packet_with_another_tag_does_not_belong() {
+    let mut w = associated();
+    for chunk in [DATA, INIT_ACK, ABORT, SHUTDOWN_ACK, COOKIE_ECHO] {
+        w.ward(&to_server(THEIRS + 1, chunk), TcpNoHandshake);
+        w.core(&to_pump(OURS + 1, chunk), TcpNoHandshake);
+    }
+    assert_eq!(w.state(2905), Some("established"));
+    w.core(&to_pump(OURS, SHUTDOWN_ACK), Established);
+    w.ward(&to_server(THEIRS + 1, SHUTDOWN_COMPLETE), TcpNoHandshake);
+    assert_eq!(w.state(2905), Some("closing"));
+    w.ward(&to_server(THEIRS, SHUTDOWN_COMPLETE), Established);
+    assert_eq!(w.state(2905), Some("closed"));
+    w.ward(&to_server(0, INIT), Allowed);
+    assert_eq!(w.state(2905), Some("half-open"));
+}
+
+#[test]
+fn row_sctp_handshake_needs_the_tags_it_offered() {
+    let mut w = Ward::new();
+    w.ward(&to_server(0, INIT), Allowed);
+    w.core(&to_pump(OURS + 1, INIT_ACK), TcpNoHandshake);
+    w.core(&to_pump(OURS + 1, ABORT), TcpNoHandshake);
+    w.ward(&to_server(THEIRS, COOKIE_ECHO), TcpNoHandshake);
+    w.core(&to_pump(OURS, DATA), TcpNoHandshake);
+    assert_eq!(w.state(2905), Some("half-open"));
+    w.core(&to_pump(OURS, ABORT), Established);
+    assert_eq!(w.state(2905), Some("reset"));
+}
+
+#[test]
+fn row_sctp_abort_may_reflect_the_tag_it_answers() {
+    let reflected = |tag| sctp(&SERVER, &PUMP, SIGNALLING, tag, [ABORT, 1], 0);
+    let mut w = associated();
+    w.core(&reflected(OURS), TcpNoHandshake);
+    assert_eq!(w.state(2905), Some("established"));
+    w.core(&reflected(THEIRS), Established);
+    assert_eq!(w.state(2905), Some("reset"));
+}
+
+#[test]
+fn row_sctp_restart_changes_tags_when_its_handshake_is_over() {
+    let mut w = associated();
+    let init = sctp(&PUMP, &SERVER, SIGNALLING, 0, [INIT, 0], 99);
+    w.ward(&init, Established);
+    // Anybody could have sent that: the old tags stand.
+    w.ward(&to_server(THEIRS, DATA), Established);
+    w.core(&to_pump(99, DATA), TcpNoHandshake);
+    w.core(&to_pump(99, ABORT), Established);
+    assert_eq!(w.state(2905), Some("established"));
+    let answer = sctp(&SERVER, &PUMP, SIGNALLING, 99, [INIT_ACK, 0], 77);
+    w.core(&answer, Established);
+    w.ward(&to_server(77, COOKIE_ECHO), Established);
+    w.core(&to_pump(99, DATA), Established);
+    w.ward(&to_server(77, DATA), Established);
+    w.ward(&to_server(THEIRS, DATA), TcpNoHandshake);
+}
+
+#[test]
+fn row_sctp_repeated_init_may_use_either_answer() {
+    let answer = |own| sctp(&SERVER, &PUMP, SIGNALLING, OURS, [INIT_ACK, 0], own);
+    for taken in [70, 71] {
+        let mut w = Ward::new();
+        w.ward(&to_server(0, INIT), Allowed);
+        w.ward(&to_server(0, INIT), Established);
+        w.core(&answer(70), Established);
+        w.core(&answer(71), Established);
+        w.ward(&to_server(taken, COOKIE_ECHO), Established);
+        w.ward(&to_server(taken, DATA), Established);
+    }
+}
+
+#[test]
+fn row_sctp_midstream_believes_the_first_tag_of_each_direction() {
+    let mut w = Ward::with(POLICY, wardline_engine::Limits::default());
+    w.ward(&to_server(THEIRS, DATA), MidstreamPickup);
+    w.core(&to_pump(OURS, DATA), Established);
+    w.ward(&to_server(THEIRS + 1, ABORT), TcpNoHandshake);
+    w.core(&to_pump(OURS + 1, ABORT), TcpNoHandshake);
+    w.core(&to_pump(OURS, ABORT), Established);
+    assert_eq!(w.state(2905), Some("reset"));
 }
