@@ -57,8 +57,9 @@ impl Rate {
         if per_s == 0 {
             return true;
         }
-        let due = self.due_ns.max(now_ns) + NS_PER_S / u64::from(per_s);
-        let allowed = due <= now_ns + NS_PER_S;
+        let interval_ns = NS_PER_S / u64::from(per_s);
+        let due = self.due_ns.max(now_ns).saturating_add(interval_ns);
+        let allowed = due <= now_ns.saturating_add(NS_PER_S);
         if allowed {
             self.due_ns = due;
         }
@@ -91,5 +92,13 @@ mod tests {
             5
         );
         assert!(rate.take(0, now));
+    }
+
+    #[test]
+    fn a_rate_survives_the_end_of_time() {
+        // A capture may claim any time.
+        let mut rate = Rate::default();
+        assert!(rate.take(10, u64::MAX));
+        assert!(rate.take(10, u64::MAX - 1));
     }
 }

@@ -330,7 +330,7 @@ impl Control for Service {
     }
 
     async fn stop(self, _: Context, detach: bool) -> Result<(), Refused> {
-        self.stopped.lock().unwrap().push(detach);
+        self.stopped.lock().expect("no panic").push(detach);
         Ok(())
     }
 }
