@@ -104,6 +104,29 @@ pub enum L4 {
     Absent,
 }
 
+impl L4 {
+    /// Source and destination port, where the protocol has ports.
+    pub const fn ports(&self) -> Option<(u16, u16)> {
+        match *self {
+            Self::Tcp {
+                source,
+                destination,
+                ..
+            }
+            | Self::Udp {
+                source,
+                destination,
+            }
+            | Self::Sctp {
+                source,
+                destination,
+                ..
+            } => Some((source, destination)),
+            Self::Icmp { .. } | Self::Other | Self::Absent => None,
+        }
+    }
+}
+
 /// One parsed frame.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct PacketMeta {

@@ -152,23 +152,10 @@ pub(super) const fn open_reason(mode: Mode) -> Option<Reason> {
 
 /// The ports of a frame as policy knows them: source, and destination or ICMP type and code.
 pub(super) const fn ports(l4: &L4) -> (u16, u16) {
-    match *l4 {
-        L4::Tcp {
-            source,
-            destination,
-            ..
-        }
-        | L4::Udp {
-            source,
-            destination,
-        }
-        | L4::Sctp {
-            source,
-            destination,
-            ..
-        } => (source, destination),
-        L4::Icmp { kind, code, .. } => (0, (kind as u16) << 8 | code as u16),
-        L4::Other | L4::Absent => (0, 0),
+    match (l4.ports(), *l4) {
+        (Some(ports), _) => ports,
+        (None, L4::Icmp { kind, code, .. }) => (0, (kind as u16) << 8 | code as u16),
+        (None, _) => (0, 0),
     }
 }
 

@@ -117,24 +117,11 @@ pub(crate) fn tuple(meta: &PacketMeta) -> Option<Tuple> {
     if source == destination || matches!(meta.fragment, Fragment::Later { .. }) {
         return None;
     }
-    let (source_port, destination_port, query) = match meta.l4 {
-        L4::Tcp {
-            source,
-            destination,
-            ..
-        }
-        | L4::Udp {
-            source,
-            destination,
-        }
-        | L4::Sctp {
-            source,
-            destination,
-            ..
-        } => (source, destination, 0),
-        L4::Icmp { kind, id, .. } => (id, id, query_type(meta.protocol, kind)?.0),
-        L4::Other => (0, 0, 0),
-        L4::Absent => return None,
+    let (source_port, destination_port, query) = match (meta.l4.ports(), meta.l4) {
+        (Some((source, destination)), _) => (source, destination, 0),
+        (None, L4::Icmp { kind, id, .. }) => (id, id, query_type(meta.protocol, kind)?.0),
+        (None, L4::Absent) => return None,
+        (None, _) => (0, 0, 0),
     };
     let protocol = meta.protocol;
     Some(Tuple {

@@ -106,7 +106,7 @@ pub(crate) struct FlowKey {
 impl FlowKey {
     pub(crate) fn new(meta: &PacketMeta) -> Self {
         let addresses = addresses(meta);
-        let ports = ports(&meta.l4);
+        let ports = meta.l4.ports();
         let (icmp_type, icmp_code, icmp_id) = match meta.l4 {
             L4::Icmp { kind, code, id, .. } => (Some(kind), Some(code), Some(id)),
             _ => (None, None, None),
@@ -143,25 +143,4 @@ pub(crate) fn addresses(meta: &PacketMeta) -> Option<(IpAddr, IpAddr)> {
         _ => IpAddr::from(Ipv6Addr::from(bytes)),
     };
     Some((address(source), address(destination)))
-}
-
-/// Source and destination port, where the protocol has ports.
-pub(crate) fn ports(l4: &L4) -> Option<(u16, u16)> {
-    match *l4 {
-        L4::Tcp {
-            source,
-            destination,
-            ..
-        }
-        | L4::Udp {
-            source,
-            destination,
-        }
-        | L4::Sctp {
-            source,
-            destination,
-            ..
-        } => Some((source, destination)),
-        L4::Icmp { .. } | L4::Other | L4::Absent => None,
-    }
 }

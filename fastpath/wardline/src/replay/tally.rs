@@ -8,7 +8,7 @@ use serde::Serialize;
 use wardline_engine::{L4, PacketMeta};
 use wardline_policy::{DeviceKey, Initiator, Reason, RuleId, Side};
 
-use crate::replay::record::{Outcome, addresses, device_of, ports};
+use crate::replay::record::{Outcome, addresses, device_of};
 
 /// Conversations told apart; packets of further ones are only counted.
 const CONVERSATIONS: usize = 65_536;
@@ -146,7 +146,7 @@ fn keys(from: Side, meta: &PacketMeta) -> Option<(ConversationKey, ConversationK
             let port = u16::from(query_type(meta.protocol, kind)) << 8 | u16::from(code);
             (port, port)
         }
-        ref l4 => ports(l4).unwrap_or_default(),
+        ref l4 => l4.ports().unwrap_or_default(),
     };
     let device = device_of(from, meta);
     let (sender, receiver, peer) = match from {
