@@ -1,0 +1,3 @@
+//! `wardline-bench`: what `cargo xtask bench` starts.
+
+fn main() {}
