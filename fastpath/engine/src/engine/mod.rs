@@ -15,6 +15,9 @@ mod quick;
 mod settle;
 mod upkeep;
 
+#[cfg(test)]
+pub(crate) use hit::segment;
+
 use std::collections::VecDeque;
 use std::sync::Arc;
 
@@ -251,7 +254,10 @@ impl Engine {
         self.lanes = lanes;
         if now_ns >= self.upkeep_due_ns {
             self.upkeep_due_ns = now_ns.saturating_add(UPKEEP_EVERY_NS);
-            self.idle(now_ns, (self.flows.capacity() / UPKEEP_ROUND_MS).max(UPKEEP_LEAST));
+            self.idle(
+                now_ns,
+                (self.flows.capacity() / UPKEEP_ROUND_MS).max(UPKEEP_LEAST),
+            );
         }
     }
 

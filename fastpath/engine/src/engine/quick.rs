@@ -75,10 +75,12 @@ impl Engine {
 
     #[inline]
     pub(super) fn quick(&mut self, frame: &[u8], lane: &Lane, at: Arrival) -> Option<Verdict> {
-        if !self.flows.is(lane.slot, &lane.key) {
-            return None;
-        }
-        let hot = self.flows.hot(lane.slot);
+        let slot = if self.flows.is(lane.slot, &lane.key) {
+            lane.slot
+        } else {
+            self.flows.find(&lane.key, lane.hash)?
+        };
+        let hot = self.flows.hot(slot);
         let forth = lane.source_is_a == hot.has(INITIATOR_IS_A);
         let from_ward = hot.has(FROM_WARD) == forth;
         let [destination, source] = stations(frame)?;
@@ -92,15 +94,19 @@ impl Engine {
             && hot.device != NONE
             && hot.mac == station
             && !destination.is_group();
-        if !usual || self.flows.idle_too_long(lane.slot, lane.common.is_tcp, at.now) {
+        if !usual
+            || self
+                .flows
+                .idle_too_long(lane.slot, lane.common.is_tcp, at.now)
+        {
             return None;
         }
         let from = usize::from(!forth);
-        if !self.goes_on(frame, lane, from) {
+        if !self.goes_on(frame, lane, slot, from) {
             return None;
         }
-        self.flows.count(lane.slot, from, frame.len());
-        let hot = self.flows.hot_mut(lane.slot);
+        self.flows.count(slot, from, frame.len());
+        let hot = self.flows.hot_mut(slot);
         hot.last = at.now;
         let verdict = Verdict {
             action: Action::Forward(at.from.other()),
@@ -115,12 +121,12 @@ impl Engine {
 
     /// Whether the packet carries its conversation on without changing its state.
     #[inline]
-    fn goes_on(&mut self, frame: &[u8], lane: &Lane, from: usize) -> bool {
-        let state = self.flows.hot(lane.slot).state;
+    fn goes_on(&mut self, frame: &[u8], lane: &Lane, slot: u32, from: usize) -> bool {
+        let state = self.flows.hot(slot).state;
         if !lane.common.is_tcp {
             return state == State::Answered || (state == State::Unanswered && from == 0);
         }
-        let progress = &mut self.flows.warm_mut(lane.slot).progress;
+        let progress = &mut self.flows.warm_mut(slot).progress;
         let (Some(tracker), Some(segment)) = (progress.tcp_mut(), lane.common.segment(frame))
         else {
             return false;
