@@ -107,6 +107,11 @@ impl Narrow {
 }
 
 impl FlowKey {
+    pub(crate) const BLANK: Self = Self {
+        narrow: Narrow::BLANK,
+        wide: [[0; WIDE_LEN]; 2],
+    };
+
     /// The key of an IPv4 packet, and whether its source is endpoint `a`.
     #[inline]
     pub(crate) fn ipv4(ends: &Ends<u32>, vlan: VlanKey, kind: [u8; 2]) -> (Self, bool) {

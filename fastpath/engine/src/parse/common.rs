@@ -48,6 +48,16 @@ pub(crate) struct Common {
 }
 
 impl Common {
+    pub(crate) const BLANK: Self = Self {
+        vid: 0,
+        tagged: false,
+        is_ipv6: false,
+        is_tcp: false,
+        l4: 0,
+        payload: 0,
+        end: 0,
+    };
+
     /// The key of its conversation, and whether its source is endpoint `a`; `None` for a station
     /// that talks to itself.
     #[inline]
@@ -202,7 +212,7 @@ fn ipv6_addresses(frame: &[u8], l4: usize) -> Option<([u8; 16], [u8; 16])> {
 }
 
 /// The places of a common frame, or `None` for any other.
-#[inline]
+#[inline(always)]
 pub(crate) fn read(frame: &[u8]) -> Option<Common> {
     let head: &[u8; Ethernet2Header::LEN] = frame.first_chunk()?;
     let [d5, d4, d3, d2, d1, d0, s5, .., e1, e0] = *head;
@@ -210,15 +220,7 @@ pub(crate) fn read(frame: &[u8]) -> Option<Common> {
     if destination == PAUSE_GROUP || s5 & 1 != 0 || frame.len() > usize::from(u16::MAX) {
         return None;
     }
-    let mut common = Common {
-        vid: 0,
-        tagged: false,
-        is_ipv6: false,
-        is_tcp: false,
-        l4: 0,
-        payload: 0,
-        end: 0,
-    };
+    let mut common = Common::BLANK;
     let mut ethertype = u16::from_be_bytes([e1, e0]);
     let mut l3 = Ethernet2Header::LEN;
     if ethertype == TAG {
