@@ -134,7 +134,8 @@ proptest! {
     fn the_shortest_way_leads_to_the_same_verdict(steps in vec(step(), 1..300)) {
         let (mut short, mut long) = (Lab::new(), Lab::new());
         for step in &steps {
-            [&mut short, &mut long].map(|lab| lab.wait(step.wait_s));
+            short.wait(step.wait_s);
+            long.wait(step.wait_s);
             let policy = long.engine.snapshot().clone();
             long.engine.set_snapshot(policy);
             let frame = step.frame();
