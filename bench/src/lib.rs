@@ -1,5 +1,9 @@
 //! The side-by-side harness: Wardline next to its alternatives, in one run on one machine.
 
+pub mod interrupt;
+pub mod options;
 pub mod sample;
+pub mod suites;
 
+pub use options::Options;
 pub use sample::{Absent, Better, Findings, Sample, Suite};
