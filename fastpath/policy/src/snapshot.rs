@@ -425,15 +425,13 @@ impl PolicySnapshot {
                 }
                 for protocol in [u16::from(query.protocol), ANY_PROTOCOL] {
                     let key = Key {
-                        program: *program,
                         peer,
                         group,
                         protocol,
                         talk,
                     };
-                    let found = self
-                        .table
-                        .find(&key, query.destination_port, query.source_port);
+                    let (port, source) = (query.destination_port, query.source_port);
+                    let found = self.table.find(*program, &key, port, source);
                     *best = lower(*best, found);
                 }
             }

@@ -11,7 +11,7 @@ use wardline_control::{
     Applied, ApplyOptions, Diagnostic, EventKind, PolicyFormat, PolicyInForce, PolicyText, Refused,
     RefusedKind, bounds, view,
 };
-use wardline_policy::{PolicySnapshot, parse};
+use wardline_policy::{Format, PolicySnapshot};
 
 use crate::clock;
 use crate::events::EventLog;
@@ -57,13 +57,13 @@ pub fn compile(
     origin: &'static str,
 ) -> Result<(Compiled, Vec<Diagnostic>), Vec<Diagnostic>> {
     let format = match text.format {
-        PolicyFormat::Toml => parse::Format::Toml,
-        PolicyFormat::Json => parse::Format::Json,
+        PolicyFormat::Toml => Format::Toml,
+        PolicyFormat::Json => Format::Json,
     };
     let views = |all: Vec<_>| all.into_iter().map(diagnostic).collect();
-    let (document, warnings) =
-        parse::parse(&text.text, format, &text.name).map_err(|e| views(e.0))?;
-    let snapshot = wardline_policy::compile(&document, clock::wall_s()).map_err(|e| views(e.0))?;
+    let (snapshot, warnings) =
+        wardline_policy::compile_text(&text.text, format, &text.name, clock::wall_s())
+            .map_err(|e| views(e.0))?;
     let compiled = Compiled {
         text: Some(text),
         snapshot: Arc::new(snapshot),
