@@ -19,6 +19,7 @@ pub mod reason;
 pub mod reference;
 pub mod scalar;
 pub mod schema;
+mod sections;
 pub mod snapshot;
 mod stable;
 mod tags;
