@@ -8,7 +8,9 @@ use crate::binding::Owner;
 use crate::flow::key::query_type;
 use crate::flow::sctp::{ABORT, Packet, SHUTDOWN_COMPLETE};
 use crate::flow::tcp::{Segment, Step};
-use crate::flow::{FROM_WARD, GROUP, GUARDED, Hot, INITIATOR_IS_A, MIDSTREAM, NONE, Progress, SNOOP, State};
+use crate::flow::{
+    FROM_WARD, GROUP, GUARDED, Hot, INITIATOR_IS_A, MIDSTREAM, NONE, Progress, SNOOP, State,
+};
 use crate::meta::{Fragment, L4, PacketMeta};
 use crate::talk::Talk;
 use crate::{Action, Verdict};
@@ -77,7 +79,8 @@ impl Engine {
         if self.flows.hot(slot).state != state {
             self.flows.set_state(slot, state);
         }
-        self.flows.count(slot, usize::from(!forth), frame.bytes.len());
+        self.flows
+            .count(slot, usize::from(!forth), frame.bytes.len());
         let hot = self.flows.hot_mut(slot);
         hot.last = frame.now;
         let Hot {
@@ -241,7 +244,7 @@ impl Engine {
         let epoch = self.flows.warm(slot).epoch;
         let key = self.key_of(slot);
         let subject = if hot.has(GROUP) && !hot.has(FROM_WARD) {
-            self.everybody(key)
+            self.everybody(key, frame.now)
         } else if hot.device == NONE {
             self.stranger(key)
         } else {
@@ -328,7 +331,7 @@ impl Engine {
 
     pub(super) fn broadcast_storm(&mut self, frame: &Frame<'_>) -> Result<(), Reason> {
         let vlan = frame.meta.vlan;
-        let limit = self.vlan_state(vlan).broadcasts_per_s;
+        let limit = self.vlan_state(vlan, frame.now).broadcasts_per_s;
         let within = self.vlans.take(vlan, limit, frame.now_ns);
         if within {
             Ok(())

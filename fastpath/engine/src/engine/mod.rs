@@ -179,10 +179,10 @@ impl Engine {
             devices: Devices::new(limits.devices.max(1), key(2)),
             vlans: Vlans::new(key(3)),
             stations: Bounded::new(limits.devices.max(1), key(4)),
-            bindings: Bindings::new(limits.bindings.max(4), key(5)),
+            bindings: Bindings::new(limits.bindings.max(4), limits.devices.max(1), key(5)),
             fragments: Fragments::new(limits.fragments.max(1), seconds(limits.fragment_s), key(6)),
             windows: Windows::new(limits.answer_windows.max(1), key(7)),
-            names: Names::new(limits.dns_answers.max(1), key(8)),
+            names: Names::new(limits.dns_answers.max(1), limits.devices.max(1), key(8)),
             counters: Counters::zero(),
             events: VecDeque::with_capacity(limits.events as usize),
             events_max: limits.events as usize,
@@ -251,7 +251,10 @@ impl Engine {
         self.lanes = lanes;
         if now_ns >= self.upkeep_due_ns {
             self.upkeep_due_ns = now_ns.saturating_add(UPKEEP_EVERY_NS);
-            self.idle(now_ns, (self.flows.capacity() / UPKEEP_ROUND_MS).max(UPKEEP_LEAST));
+            self.idle(
+                now_ns,
+                (self.flows.capacity() / UPKEEP_ROUND_MS).max(UPKEEP_LEAST),
+            );
         }
     }
 

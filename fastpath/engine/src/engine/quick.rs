@@ -92,7 +92,11 @@ impl Engine {
             && hot.device != NONE
             && hot.mac == station
             && !destination.is_group();
-        if !usual || self.flows.idle_too_long(lane.slot, lane.common.is_tcp, at.now) {
+        if !usual
+            || self
+                .flows
+                .idle_too_long(lane.slot, lane.common.is_tcp, at.now)
+        {
             return None;
         }
         let from = usize::from(!forth);

@@ -43,7 +43,12 @@ impl Engine {
             rule: ruling.rule,
             device: subject.slot,
         };
-        self.count_for_device(frame.bytes.len(), frame.meta.carries(), &verdict, frame.arrival());
+        self.count_for_device(
+            frame.bytes.len(),
+            frame.meta.carries(),
+            &verdict,
+            frame.arrival(),
+        );
         if denied {
             self.tell_denial(frame, subject, &ruling, drops);
             if drops && ruling.refusal != Refusal::Silent {

@@ -95,7 +95,11 @@ impl Common {
 
     #[inline]
     pub(crate) const fn carries(&self) -> Protocol {
-        if self.is_tcp { Protocol::Tcp } else { Protocol::Udp }
+        if self.is_tcp {
+            Protocol::Tcp
+        } else {
+            Protocol::Udp
+        }
     }
 
     /// Everything there is to know of the frame.
@@ -265,7 +269,10 @@ fn ipv4(packet: &[u8], l3: usize, common: &mut Common) -> Option<u8> {
 #[inline]
 fn sums_up(header: &[u8; Ipv4Header::MIN_LEN]) -> bool {
     let words = header.as_chunks::<4>().0;
-    let sum: u64 = words.iter().map(|w| u64::from(u32::from_ne_bytes(*w))).sum();
+    let sum: u64 = words
+        .iter()
+        .map(|w| u64::from(u32::from_ne_bytes(*w)))
+        .sum();
     let sum = (sum & 0xffff) + (sum >> 16 & 0xffff) + (sum >> 32);
     let sum = (sum & 0xffff) + (sum >> 16);
     (sum & 0xffff) + (sum >> 16) == 0xffff
@@ -279,9 +286,8 @@ fn ipv6(packet: &[u8], l3: usize, common: &mut Common) -> Option<u8> {
     if header[0] >> 4 != 6 || len > packet.len() || multicast {
         return None;
     }
-    let is_mapped = |at: usize| {
-        header[at..at + 8] == MAPPED.0 && header[at + 8..at + 12] == MAPPED.1
-    };
+    let is_mapped =
+        |at: usize| header[at..at + 8] == MAPPED.0 && header[at + 8..at + 12] == MAPPED.1;
     if is_mapped(8) || is_mapped(24) {
         return None;
     }

@@ -218,7 +218,7 @@ impl<'d> Compiler<'d> {
             entries.push(self.unlisted_entry(&unlisted_chain, Some(vlan)));
         }
 
-        let (vlans, other_vlans) = self.vlan_groups(&chains, &unlisted_chain, &entries);
+        let (vlans, other_vlans) = self.vlan_groups(&chains, &unlisted_chain, &entries, &unlisted);
         let baseline = self.compile_shared(baseline, Filter::All).program;
         let entry_tags = self.add_members(&mut entries, first_special);
         let dns = self.dns_names();
@@ -541,6 +541,7 @@ impl<'d> Compiler<'d> {
         chains: &[Chain<'d>],
         unlisted: &Chain<'d>,
         entries: &[Entry],
+        strangers: &Map<VlanKey, EntryIdx>,
     ) -> (Map<VlanKey, VlanGroups>, VlanGroups) {
         let mut by_vlan: BTreeMap<VlanKey, Vec<usize>> = BTreeMap::new();
         for (index, device) in self.document.devices.iter().enumerate() {
@@ -554,14 +555,25 @@ impl<'d> Compiler<'d> {
         for (vlan, devices) in by_vlan {
             let mut rules = BTreeMap::new();
             add_group_rules(unlisted, unlisted_filter, &mut rules);
-            let mut open = false;
+            let (mut open, mut alike) = (false, true);
+            let stranger = strangers.get(&vlan).copied().unwrap_or_default();
+            let stranger = &entries[stranger.0 as usize].facts;
             for index in devices {
                 let entry = &entries[index + 1];
                 add_group_rules(&chains[index], group_filter(entry), &mut rules);
                 open |= entry.open;
+                alike &= entry.facts.mode == stranger.mode
+                    && entry.facts.storm.broadcasts_per_s == stranger.storm.broadcasts_per_s;
             }
             let program = self.group_program(&rules);
-            vlans.insert(vlan, VlanGroups { program, open });
+            vlans.insert(
+                vlan,
+                VlanGroups {
+                    program,
+                    open,
+                    alike,
+                },
+            );
         }
         let mut rules = BTreeMap::new();
         add_group_rules(unlisted, unlisted_filter, &mut rules);
@@ -571,6 +583,7 @@ impl<'d> Compiler<'d> {
             VlanGroups {
                 program,
                 open: false,
+                alike: true,
             },
         )
     }
