@@ -1,7 +1,13 @@
 //! The side-by-side harness: Wardline next to its alternatives, in one run on one machine.
 
+pub mod cpus;
+pub mod hugepages;
 pub mod interrupt;
+pub mod machine;
 pub mod options;
+pub mod process;
+pub mod raw;
+pub mod report;
 pub mod sample;
 pub mod suites;
 

@@ -2,7 +2,7 @@
 
 use anyhow::Result;
 
-use crate::{Findings, Options, Suite};
+use crate::{Findings, Options, Suite, raw};
 
 /// A suite and the function that runs it.
 #[derive(Debug, Clone, Copy)]
@@ -20,4 +20,10 @@ pub struct Entry {
 }
 
 /// All suites.
-pub const SUITES: &[Entry] = &[];
+pub const SUITES: &[Entry] = &[Entry {
+    suite: Suite::Raw,
+    name: "raw",
+    systems: raw::SYSTEMS,
+    families: raw::FAMILIES,
+    run: raw::run,
+}];
