@@ -5,6 +5,7 @@ pub mod hugepages;
 pub mod interrupt;
 pub mod machine;
 pub mod options;
+pub mod policy_swap;
 pub mod process;
 pub mod raw;
 pub mod report;

@@ -77,6 +77,32 @@ impl Process {
         Ok(())
     }
 
+    /// Its exit status, if it has ended well.
+    ///
+    /// # Errors
+    /// It failed: then with the end of its log.
+    pub fn ended(&mut self) -> Result<Option<ExitStatus>> {
+        match self.child.try_wait()? {
+            Some(status) if !status.success() => bail!("{}", self.epitaph(status)),
+            ended => Ok(ended),
+        }
+    }
+
+    /// Waits for it to end well.
+    ///
+    /// # Errors
+    /// It fails, or takes longer than `patience`.
+    pub fn wait(&mut self, patience: Duration) -> Result<()> {
+        let deadline = Instant::now() + patience;
+        while self.ended()?.is_none() {
+            if Instant::now() > deadline {
+                bail!("{} takes longer than {} s", self.name, patience.as_secs());
+            }
+            thread::sleep(Duration::from_millis(2));
+        }
+        Ok(())
+    }
+
     fn epitaph(&self, status: ExitStatus) -> String {
         let said = fs::read(&self.log).unwrap_or_default();
         let said = String::from_utf8_lossy(&said);

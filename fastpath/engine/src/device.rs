@@ -5,7 +5,7 @@ use core::net::IpAddr;
 use arrayvec::ArrayVec;
 use wardline_policy::snapshot::StormGuard;
 use wardline_policy::{
-    DeviceKey, EntryIdx, Mode, PolicySnapshot, Reason, Refusal, RuleId, Side, VlanKey,
+    DeviceEntry, DeviceKey, EntryIdx, Mode, PolicySnapshot, Reason, Refusal, RuleId, Side, VlanKey,
 };
 
 use crate::bounded::Bounded;
@@ -169,8 +169,8 @@ pub(crate) struct Devices {
     meters: Vec<Meter>,
     hand: u32,
     unlisted: usize,
-    /// Changes when a device comes or goes.
-    pub(crate) version: u32,
+    /// Changes when a device goes.
+    pub(crate) removals: u32,
 }
 
 impl Devices {
@@ -180,7 +180,7 @@ impl Devices {
             meters: vec![Meter::default(); capacity as usize],
             hand: 0,
             unlisted: 0,
-            version: 0,
+            removals: 0,
         }
     }
 
@@ -246,7 +246,6 @@ impl Devices {
             ..Meter::default()
         };
         self.unlisted += usize::from(!listed);
-        self.version = self.version.wrapping_add(1);
         Ok(slot)
     }
 
@@ -275,7 +274,7 @@ impl Devices {
 
     pub(crate) fn remove(&mut self, slot: u32) {
         if self.table.remove(slot).is_some() {
-            self.version = self.version.wrapping_add(1);
+            self.removals = self.removals.wrapping_add(1);
         }
     }
 }
@@ -359,14 +358,46 @@ impl NegativeCache {
 /// What the devices of one VLAN have in common, for frames to all of them.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct VlanState {
-    /// What it was made from.
+    /// What it was made from, and when.
     pub(crate) generation: u32,
-    pub(crate) devices_version: u32,
+    pub(crate) removals: u32,
+    pub(crate) made: Tick,
+    /// Whether a device is there.
+    inhabited: bool,
     /// The mode frames to the whole VLAN are judged in: that of a device that does not enforce,
     /// if there is one.
     pub(crate) mode: Mode,
     /// The least limit on broadcasts of an enforcing device; 0 if there is none.
     pub(crate) broadcasts_per_s: u32,
+}
+
+impl VlanState {
+    /// Before anybody spoke, everybody counts as unlisted.
+    pub(crate) const fn empty(generation: u32, removals: u32, made: Tick, unlisted: Mode) -> Self {
+        Self {
+            generation,
+            removals,
+            made,
+            inhabited: false,
+            mode: unlisted,
+            broadcasts_per_s: 0,
+        }
+    }
+
+    /// One device more.
+    pub(crate) fn add(&mut self, device: &DeviceEntry) {
+        if !self.inhabited || (self.mode.drops() && !device.mode.drops()) {
+            self.mode = device.mode;
+        }
+        self.inhabited = true;
+        let limit = device.storm.broadcasts_per_s;
+        if device.mode.drops() && limit != 0 {
+            let least = [self.broadcasts_per_s, limit]
+                .into_iter()
+                .filter(|l| *l != 0);
+            self.broadcasts_per_s = least.min().unwrap_or(0);
+        }
+    }
 }
 
 /// The VLANs, found by key.
@@ -386,6 +417,15 @@ impl Vlans {
 
     pub(crate) fn get(&self, vlan: VlanKey) -> Option<VlanState> {
         self.table.value(&vlan, 0).map(|(state, _)| *state)
+    }
+
+    /// A device came into a VLAN. What is known of the VLAN under this policy stays known.
+    pub(crate) fn add(&mut self, vlan: VlanKey, generation: u32, device: &DeviceEntry) {
+        if let Some((state, _)) = self.table.value_mut(&vlan, 0)
+            && state.generation == generation
+        {
+            state.add(device);
+        }
     }
 
     pub(crate) fn set(&mut self, vlan: VlanKey, state: VlanState) {
@@ -435,6 +475,46 @@ mod tests {
             .count();
         assert_eq!(taken, 6);
         assert!(devices.insert(key(100), true, 0, 0).is_ok());
+    }
+
+    fn entry(mode: Mode, broadcasts_per_s: u32) -> DeviceEntry {
+        DeviceEntry {
+            name: "x".into(),
+            role: None,
+            mode,
+            epoch: 1,
+            care: wardline_policy::Care::Facility,
+            storm: StormGuard {
+                broadcasts_per_s,
+                ..StormGuard::default()
+            },
+            addresses: Vec::new(),
+        }
+    }
+
+    #[test]
+    fn a_vlan_takes_the_mode_of_one_that_does_not_enforce_and_the_least_limit() {
+        let mut state = VlanState::empty(1, 0, 0, Mode::Observe);
+        for (device, expected) in [
+            (entry(Mode::Enforce, 0), (Mode::Enforce, 0)),
+            (entry(Mode::Isolate, 30), (Mode::Enforce, 30)),
+            (entry(Mode::Enforce, 20), (Mode::Enforce, 20)),
+            (entry(Mode::Simulate, 10), (Mode::Simulate, 20)),
+            (entry(Mode::Enforce, 40), (Mode::Simulate, 20)),
+        ] {
+            state.add(&device);
+            assert_eq!((state.mode, state.broadcasts_per_s), expected);
+        }
+    }
+
+    #[test]
+    fn a_vlan_that_is_known_under_another_policy_is_left_alone() {
+        let (mut vlans, vlan) = (Vlans::new(1), VlanKey::default());
+        vlans.set(vlan, VlanState::empty(1, 0, 0, Mode::Enforce));
+        vlans.add(vlan, 2, &entry(Mode::Observe, 0));
+        assert_eq!(vlans.get(vlan).map(|s| s.mode), Some(Mode::Enforce));
+        vlans.add(vlan, 1, &entry(Mode::Observe, 0));
+        assert_eq!(vlans.get(vlan).map(|s| s.mode), Some(Mode::Observe));
     }
 
     #[test]

@@ -244,7 +244,7 @@ impl Engine {
         let epoch = self.flows.warm(slot).epoch;
         let key = self.key_of(slot);
         let subject = if hot.has(GROUP) && !hot.has(FROM_WARD) {
-            self.everybody(key)
+            self.everybody(key, frame.now)
         } else if hot.device == NONE {
             self.stranger(key)
         } else {
@@ -331,7 +331,7 @@ impl Engine {
 
     pub(super) fn broadcast_storm(&mut self, frame: &Frame<'_>) -> Result<(), Reason> {
         let vlan = frame.meta.vlan;
-        let limit = self.vlan_state(vlan).broadcasts_per_s;
+        let limit = self.vlan_state(vlan, frame.now).broadcasts_per_s;
         let within = self.vlans.take(vlan, limit, frame.now_ns);
         if within {
             Ok(())
