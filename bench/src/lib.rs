@@ -8,6 +8,7 @@ pub mod process;
 pub mod raw;
 pub mod sample;
 pub mod suites;
+pub mod wire;
 
 pub use options::Options;
 pub use sample::{Absent, Better, Findings, Sample, Suite};

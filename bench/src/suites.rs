@@ -2,7 +2,7 @@
 
 use anyhow::Result;
 
-use crate::{Findings, Options, Suite, raw};
+use crate::{Findings, Options, Suite, raw, wire};
 
 /// A suite and the function that runs it.
 #[derive(Debug, Clone, Copy)]
@@ -20,10 +20,19 @@ pub struct Entry {
 }
 
 /// All suites.
-pub const SUITES: &[Entry] = &[Entry {
-    suite: Suite::Raw,
-    name: "raw",
-    systems: raw::SYSTEMS,
-    families: raw::FAMILIES,
-    run: raw::run,
-}];
+pub const SUITES: &[Entry] = &[
+    Entry {
+        suite: Suite::Raw,
+        name: "raw",
+        systems: raw::SYSTEMS,
+        families: raw::FAMILIES,
+        run: raw::run,
+    },
+    Entry {
+        suite: Suite::Wire,
+        name: "wire",
+        systems: wire::SYSTEMS,
+        families: wire::FAMILIES,
+        run: wire::run,
+    },
+];
