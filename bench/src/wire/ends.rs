@@ -142,8 +142,7 @@ impl Ends {
                 (arrived, last) = (now, Instant::now());
             }
         }
-        // A stray frame of a neighbour must not make up for a lost one more than once.
-        Ok(arrived.min(offered))
+        Ok(arrived)
     }
 }
 
@@ -303,9 +302,16 @@ impl Load {
         self.offered
     }
 
-    /// Frames a second that were really offered.
-    fn rate(&self) -> f64 {
-        self.offered as f64 / self.begun.elapsed().as_secs_f64()
+    /// Offers for a time and returns the frames a second that were really offered.
+    ///
+    /// # Errors
+    /// A frame is not taken.
+    pub fn run(&mut self, ends: &Ends, time: Duration) -> Result<f64> {
+        self.begin();
+        while self.begun.elapsed() < time {
+            self.step(ends)?;
+        }
+        Ok(self.offered as f64 / self.begun.elapsed().as_secs_f64())
     }
 }
 
@@ -317,16 +323,19 @@ pub fn trial(ends: &mut Ends, load: &mut Load, time: Duration) -> Result<Trial> 
     interrupt::check()?;
     ends.open_flows()?;
     let before = ends.arrived()?;
-    load.begin();
-    while load.begun.elapsed() < time {
-        load.step(ends)?;
-    }
-    let (rate, offered) = (load.rate(), load.offered());
+    let rate = load.run(ends, time)?;
+    let offered = load.offered();
     let arrived = ends.settle(before, offered)?;
     Ok(Trial {
         rate,
-        loss: 1.0 - arrived as f64 / offered.max(1) as f64,
+        loss: loss(offered, arrived),
     })
+}
+
+/// The part of the offered frames that did not arrive. A stray frame of a neighbour makes no loss
+/// negative.
+pub fn loss(offered: u64, arrived: u64) -> f64 {
+    offered.saturating_sub(arrived) as f64 / offered.max(1) as f64
 }
 
 #[cfg(test)]

@@ -11,6 +11,7 @@ mod frame;
 mod lane;
 mod latency;
 mod outage;
+mod pinned;
 mod plan;
 mod proof;
 mod search;
@@ -22,12 +23,12 @@ mod wardline;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
-use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
 
 use self::ends::{Load, trial};
 use self::frame::{IMIX, LONG, Mix, SMALL};
 use self::lane::{DIRECT, INLINE, Lane};
 use self::latency::{PERCENTILES, RoundTrips};
+use self::pinned::Pinned;
 use self::search::{Search, Throughput};
 use crate::{Absent, Better, Findings, Options, Sample, Suite, cpus, interrupt};
 
@@ -212,7 +213,7 @@ impl Turn<'_> {
             for connections in [1, 8] {
                 let rate = tcp::goodput(lane.spaces(), connections, self.effort.trial * 3)
                     .context("TCP")?;
-                let corner = format!("TCP, {connections} connections");
+                let corner = format!("TCP, connections: {connections}");
                 self.note(lane, &corner, ("goodput", "Gbit/s"), rate, Better::Higher);
             }
         }
@@ -298,7 +299,7 @@ impl Turn<'_> {
                 let mut load = Load::new(SMALL, throughput.rate * part)?;
                 let seen = trial(&mut lane.ends, &mut load, self.effort.trial)?;
                 // A rate the generator cannot offer says nothing.
-                if seen.rate >= 0.95 * throughput.rate * part {
+                if seen.rate >= 0.9 * throughput.rate * part {
                     let corner = format!("64 B, {:.0} % of its throughput offered", part * 100.0);
                     self.note(
                         lane,
@@ -311,10 +312,12 @@ impl Turn<'_> {
             }
         }
         if self.wants(RECOVERY) && !throughput.limited_by_generator && throughput.rate > 0.0 {
-            let time = outage::recovery(&mut lane.ends, throughput.rate).context("recovery")?;
+            let recovery = outage::recovery(&mut lane.ends, throughput.rate).context("recovery")?;
             let corner = "64 B, from 110 % to 50 % of its throughput";
-            let ms = time.as_secs_f64() * 1e3;
+            let ms = recovery.time.as_secs_f64() * 1e3;
             self.note(lane, corner, ("recovery", "ms"), ms, Better::Lower);
+            let loss = recovery.overload.loss * 100.0;
+            self.note(lane, corner, ("loss before", "%"), loss, Better::Lower);
         }
         if self.wants(RESET) {
             for how in lane.system.resets() {
@@ -357,29 +360,6 @@ fn added_latency(samples: &[Sample]) -> Vec<Sample> {
             })
         })
         .collect()
-}
-
-/// Keeps this thread and those it starts on one CPU core, until dropped.
-struct Pinned {
-    before: CpuSet,
-}
-
-impl Pinned {
-    fn to(cpu: usize) -> Result<Self> {
-        let before = sched_getaffinity(None).context("which CPU cores there are")?;
-        let mut one = CpuSet::new();
-        one.set(cpu);
-        sched_setaffinity(None, &one).context("staying on one CPU core")?;
-        Ok(Self { before })
-    }
-}
-
-impl Drop for Pinned {
-    fn drop(&mut self) {
-        if let Err(error) = sched_setaffinity(None, &self.before) {
-            eprintln!("warning: this thread stays on one CPU core: {error}");
-        }
-    }
 }
 
 #[cfg(test)]

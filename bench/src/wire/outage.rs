@@ -8,9 +8,10 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, anyhow};
 use wardline_policy::Side;
 
-use super::ends::{ECHO_PORT, Ends, Load};
+use super::ends::{ECHO_PORT, Ends, Load, loss};
 use super::frame::{self, SMALL};
 use super::lane::{Lane, Reset};
+use super::search::Trial;
 use crate::interrupt;
 
 /// How long the overload lasts, and then the half load in which loss has to end.
@@ -24,20 +25,26 @@ const AFTERWARDS: Duration = Duration::from_millis(200);
 /// Frames may be under way for so long.
 const STRAGGLERS: Duration = Duration::from_millis(50);
 
-/// Offers more than `throughput` frames a second, then half of it, and returns how long after the
-/// change frames were still lost.
+/// How a system came out of an overload.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Recovery {
+    /// How long after the change frames were still lost.
+    pub time: Duration,
+    /// What the overload was like.
+    pub overload: Trial,
+}
+
+/// Offers more than `throughput` frames a second, then half of it.
 ///
 /// # Errors
 /// A frame is not taken, or the run was interrupted.
-pub fn recovery(ends: &mut Ends, throughput: f64) -> Result<Duration> {
+pub fn recovery(ends: &mut Ends, throughput: f64) -> Result<Recovery> {
     interrupt::check()?;
     ends.open_flows()?;
     let mut load = Load::new(SMALL, throughput * SHARES[0])?;
-    let begun = Instant::now();
-    load.begin();
-    while begun.elapsed() < OVERLOAD {
-        load.step(ends)?;
-    }
+    let before = ends.arrived()?;
+    let rate = load.run(ends, OVERLOAD)?;
+    let offered = load.offered();
     let mut frame = frame::numbered(0, ECHO_PORT)?;
     let mut sent: Vec<Duration> = Vec::new();
     let mut arrivals = Arrivals::default();
@@ -54,7 +61,15 @@ pub fn recovery(ends: &mut Ends, throughput: f64) -> Result<Duration> {
     }
     arrivals.take_stragglers(ends)?;
     let lost = (0..sent.len()).rfind(|number| !arrivals.has(*number));
-    Ok(lost.map_or(Duration::ZERO, |number| sent[number]))
+    let arrived_later = arrivals.seen.iter().filter(|seen| **seen).count() as u64;
+    let arrived = (ends.arrived()? - before).saturating_sub(arrived_later);
+    Ok(Recovery {
+        time: lost.map_or(Duration::ZERO, |number| sent[number]),
+        overload: Trial {
+            rate,
+            loss: loss(offered, arrived),
+        },
+    })
 }
 
 /// What a steady stream of frames saw of a reset.

@@ -174,6 +174,7 @@ fn configure(folder: &Path, settings: Settings) -> Result<()> {
         "[ports.ward]\ndriver = \"{driver}\"\ninterface = \"ward0\"\n\n\
          [ports.core]\ndriver = \"{driver}\"\ninterface = \"core0\"\n\n\
          [workers]\npoll = \"{poll}\"\ncores = [{cpu}]\n\n\
+         [memory]\nhuge_pages = \"never\"\n\n\
          [control]\nsocket = \"{folder_name}/control.sock\"\n\n\
          [state]\ndir = \"{folder_name}/state\"\nheartbeat = \"{folder_name}/heartbeat\"\n\n\
          [policy]\ninitial = \"{folder_name}/policy.toml\"\n"
