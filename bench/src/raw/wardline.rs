@@ -12,13 +12,17 @@ use wardline_control::{Client, ClientError};
 use wardline_policy::Reason;
 
 use super::allowlist;
-use super::corner::{Corner, Mix};
+use super::corner::{Corner, Mix, Sizes};
 use super::system::{Bench, Reading, Running, System};
 use crate::interrupt;
 use crate::process::{Process, bound_to};
 
-/// Bytes of a packet buffer with its description.
-const BUFFER_BYTES: u64 = 2_056;
+/// Bytes of a packet buffer with its description, for the ordinary MTU and for the smaller one.
+const BUFFER_BYTES: [u64; 2] = [4_104, 2_056];
+/// Below this, buffers take half the memory: for corners with more flows than `MANY`.
+const SMALL_MTU: u16 = 1_400;
+const MTU: u16 = 1_500;
+const MANY: u32 = 262_144;
 /// What DPDK and the rings take beside the buffers, in MiB.
 const BESIDE_MIB: u64 = 96;
 /// How long it may take to compile the policy and start.
@@ -34,7 +38,8 @@ impl System for Wardline {
     }
 
     fn packet_memory_mib(&self, corner: &Corner) -> u64 {
-        u64::from(Bench::buffers(corner)) * BUFFER_BYTES / (1 << 20) + BESIDE_MIB
+        let bytes = BUFFER_BYTES[usize::from(mtu(corner) == SMALL_MTU)];
+        u64::from(Bench::buffers(corner)) * bytes / (1 << 20) + BESIDE_MIB
     }
 
     fn forwards(&self, corner: &Corner) -> f64 {
@@ -72,7 +77,7 @@ impl Wardline {
         let [ward, core] = bench.ports();
         let folder = bench.folder.display();
         let memory = self.packet_memory_mib(bench.corner);
-        let buffers = Bench::buffers(bench.corner);
+        let (buffers, mtu) = (Bench::buffers(bench.corner), mtu(bench.corner));
         let huge = if bench.huge_pages { "require" } else { "never" };
         let cpu = bench.cpus.packets;
         // Room for half as many again: the part for half-open conversations is not for these.
@@ -82,9 +87,11 @@ impl Wardline {
 [ports.ward]
 driver = "devargs"
 devargs = "{ward}"
+mtu = {mtu}
 [ports.core]
 driver = "devargs"
 devargs = "{core}"
+mtu = {mtu}
 [workers]
 poll = "busy"
 cores = [{cpu}]
@@ -104,6 +111,15 @@ flows = {flows}
 flows_per_device = {flows}
 "#
         )
+    }
+}
+
+/// With a million frames in memory twice, the size of a buffer decides whether they fit.
+fn mtu(corner: &Corner) -> u16 {
+    if corner.flows > MANY && corner.sizes == Sizes::One(64) {
+        SMALL_MTU
+    } else {
+        MTU
     }
 }
 

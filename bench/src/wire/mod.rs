@@ -157,6 +157,7 @@ fn lanes(options: &Options, cpu: usize, missing: &mut Vec<Absent>) -> Result<Vec
         if !options.wants(SYSTEMS, name) {
             continue;
         }
+        eprintln!("wire: {name}");
         let lane = Lane::set_up(name, number, cpu, options).and_then(|mut lane| {
             lane.system.resume()?;
             proof::prove(&mut lane)?;

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, anyhow};
+use anyhow::{Context, Result, anyhow, ensure};
 use wardline_policy::Side;
 
 use super::ends::{ECHO_PORT, Ends, Load, loss};
@@ -20,8 +20,10 @@ const OVERLOAD: Duration = Duration::from_millis(300);
 const SHARES: [f64; 2] = [1.1, 0.5];
 /// From one frame to the next while a system is reset: the resolution of the silence.
 const PERIOD: Duration = Duration::from_micros(100);
-/// Frames go on for so long after the system is back.
-const AFTERWARDS: Duration = Duration::from_millis(200);
+/// Frames go on for so long before a reset, and after the first that passes again.
+const AROUND: Duration = Duration::from_millis(200);
+/// A system that is back carries frames within this time.
+const PATIENCE: Duration = Duration::from_secs(5);
 /// Frames may be under way for so long.
 const STRAGGLERS: Duration = Duration::from_millis(50);
 
@@ -92,27 +94,27 @@ pub fn reset(lane: &mut Lane, how: Reset) -> Result<Outage> {
         middle,
         ..
     } = lane;
-    let over = AtomicBool::new(false);
+    let back = AtomicBool::new(false);
     thread::scope(|scope| {
         // The system is started from this thread, since it ends with the one that starts it.
-        let stream = scope.spawn(|| stream(ends, &over));
-        let back = interrupt::sleep(AFTERWARDS)
-            .and_then(|()| system.reset(how, middle))
-            .and_then(|()| interrupt::sleep(AFTERWARDS));
-        over.store(true, Ordering::Relaxed);
+        let stream = scope.spawn(|| stream(ends, &back));
+        let done = interrupt::sleep(AROUND).and_then(|()| system.reset(how, middle));
+        back.store(true, Ordering::Relaxed);
         let outage = stream
             .join()
             .map_err(|_| anyhow!("the stream of frames panicked"))?;
-        back?;
+        done?;
         outage
     })
 }
 
-fn stream(ends: &Ends, over: &AtomicBool) -> Result<Outage> {
+fn stream(ends: &Ends, back: &AtomicBool) -> Result<Outage> {
     let mut arrivals = Arrivals::default();
     let begun = Instant::now();
     let mut sent = 0_usize;
-    while !over.load(Ordering::Relaxed) {
+    let mut returned = None;
+    let mut end = None;
+    while end.is_none_or(|end| Instant::now() < end) {
         if begun.elapsed() >= PERIOD * u32::try_from(sent)? {
             let number = (sent as u64).to_be_bytes();
             // A refusal (the interface is down, say) is a frame that does not arrive.
@@ -120,6 +122,17 @@ fn stream(ends: &Ends, over: &AtomicBool) -> Result<Outage> {
             sent += 1;
         }
         arrivals.take(ends)?;
+        if end.is_none() && back.load(Ordering::Relaxed) {
+            let since = *returned.get_or_insert((sent, Instant::now()));
+            if arrivals.seen.len() > since.0 {
+                end = Some(Instant::now() + AROUND);
+            }
+            ensure!(
+                since.1.elapsed() < PATIENCE,
+                "no frame has passed for {} s since it is back",
+                PATIENCE.as_secs()
+            );
+        }
         // The system's other threads may need this core to start.
         thread::yield_now();
     }
