@@ -161,7 +161,15 @@ pub const FULL: &[Corner] = &[
 /// The corners of a quick run.
 pub const QUICK: &[Corner] = &[flows(4_096), rules(50, Mix::Allowed, Who::Everybody)];
 
-/// The families, for `--only`; the last is measured without ports.
+/// The established part of a flood of new flows, measured without ports.
+pub const FLOOD: Corner = Corner {
+    family: "new-flows",
+    rules: 50,
+    who: Who::Wardline,
+    ..BASE
+};
+
+/// The families, for `--only`.
 pub const FAMILIES: &[&str] = &[
     "flows",
     "sizes",
@@ -180,6 +188,11 @@ impl Corner {
             Mix::HalfDenied => 0.5,
             Mix::Denied => 0.0,
         }
+    }
+
+    /// Whether there are so many frames in memory that buffers should be as small as they can.
+    pub fn needs_small_buffers(&self) -> bool {
+        self.flows > 262_144 && self.sizes == Sizes::One(64)
     }
 
     /// The VLAN of every frame and device.
