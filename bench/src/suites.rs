@@ -2,7 +2,7 @@
 
 use anyhow::Result;
 
-use crate::{Findings, Options, Suite, policy_swap, raw};
+use crate::{Findings, Options, Suite, policy_swap, raw, wire};
 
 /// A suite and the function that runs it.
 #[derive(Debug, Clone, Copy)]
@@ -34,5 +34,12 @@ pub const SUITES: &[Entry] = &[
         systems: policy_swap::SYSTEMS,
         families: policy_swap::FAMILIES,
         run: policy_swap::run,
+    },
+    Entry {
+        suite: Suite::Wire,
+        name: "wire",
+        systems: wire::SYSTEMS,
+        families: wire::FAMILIES,
+        run: wire::run,
     },
 ];
