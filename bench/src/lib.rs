@@ -1,5 +1,7 @@
 //! The side-by-side harness: Wardline next to its alternatives, in one run on one machine.
 
+pub mod cost;
+pub mod fixture;
 pub mod sample;
 pub mod traffic;
 

@@ -8,13 +8,13 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use anyhow::{Result, bail};
 use etherparse::{
-    IpHeaders, IpNumber, Ipv4Extensions, Ipv4Header, Ipv6Extensions, Ipv6Header, PacketBuilder,
-    TcpHeader, VlanId,
+    IpHeaders, IpNumber, Ipv4Extensions, Ipv4Header, Ipv6Extensions, Ipv6Header, Ipv6RawExtHeader,
+    PacketBuilder, TcpHeader, TcpOptionElement, VlanId,
 };
 use wardline_engine::Limits;
 use wardline_policy::document::{Device, Direction, Document, Peer, Role, Rule};
 use wardline_policy::scalar::{Many, PortRange, Prefix, Protocol, Vlan};
-use wardline_policy::{MacAddr, Mode, Side};
+use wardline_policy::{DeviceKey, MacAddr, Mode, Side};
 
 /// MAC address of the router in front of all servers.
 pub const ROUTER: MacAddr = MacAddr([2, 0xff, 0, 0, 0, 1]);
@@ -97,22 +97,24 @@ pub struct Flow {
 pub type Sided = (Side, Vec<u8>);
 
 impl Default for Traffic {
-    /// 4,096 conversations of 10 devices under one rule: UDP over IPv4 in 64 B frames.
     fn default() -> Self {
-        Self {
-            devices: 10,
-            flows: 4_096,
-            rules: 1,
-            own_rules: false,
-            version: Version::V4,
-            transport: Transport::Udp,
-            vlan: None,
-            frame_len: 64 - FCS_LEN,
-        }
+        Self::COMMON
     }
 }
 
 impl Traffic {
+    /// 4,096 conversations of 10 devices under one rule: UDP over IPv4 in 64 B frames.
+    pub const COMMON: Self = Self {
+        devices: 10,
+        flows: 4_096,
+        rules: 1,
+        own_rules: false,
+        version: Version::V4,
+        transport: Transport::Udp,
+        vlan: None,
+        frame_len: 64 - FCS_LEN,
+    };
+
     /// The policy that enforces on every device and allows its conversations.
     pub fn document(&self) -> Document {
         /// The name of the role of all devices that have no rules of their own.
@@ -129,7 +131,7 @@ impl Traffic {
             .map(|number| Device {
                 name: format!("device-{number}"),
                 mac: mac(number),
-                vlan: self.vlan.map_or_else(Vlan::default, Vlan::one),
+                vlan: self.vlan(),
                 role: (!self.own_rules).then(|| ROLE.to_owned()),
                 mode: Some(Mode::Enforce),
                 rules: if self.own_rules {
@@ -175,10 +177,23 @@ impl Traffic {
             flows,
             flows_per_device: flows,
             devices: self.devices.max(512) * 2,
+            half_open_divisor: 2,
             half_open_per_device: flows,
             new_flows_per_burst: wardline_engine::BURST as u32,
             ..Limits::default()
         }
+    }
+
+    /// What names device `number`, from 0, to the policy.
+    pub fn device_key(&self, number: u32) -> DeviceKey {
+        DeviceKey {
+            mac: mac(number),
+            vlan: self.vlan().0,
+        }
+    }
+
+    fn vlan(&self) -> Vlan {
+        self.vlan.map_or_else(Vlan::default, Vlan::one)
     }
 
     /// Conversation `number`, from 0; beyond [`flows`](Self::flows) there are more that are
@@ -333,6 +348,45 @@ fn ip_header(source: IpAddr, destination: IpAddr) -> Result<IpHeaders> {
         }
         (source, destination) => bail!("{source} and {destination} are of different IP versions"),
     })
+}
+
+/// A right frame with everything that makes parsing long: two VLAN tags, IPv6 with two extension
+/// headers, TCP with options.
+///
+/// # Errors
+/// When etherparse refuses it.
+pub fn odd_frame() -> Result<Vec<u8>> {
+    const PAD_SIX: [u8; 6] = [1, 4, 0, 0, 0, 0];
+    let traffic = Traffic {
+        version: Version::V6,
+        transport: Transport::Tcp,
+        ..Traffic::COMMON
+    };
+    let flow = traffic.flow(0);
+    let options = || Ipv6RawExtHeader::new_raw(IpNumber::TCP, &PAD_SIX);
+    let IpHeaders::Ipv6(header, _) = ip_header(flow.client, flow.server)? else {
+        bail!("an IPv6 conversation has an IPv4 header");
+    };
+    let extensions = Ipv6Extensions {
+        hop_by_hop_options: Some(options()?),
+        destination_options: Some(options()?),
+        ..Ipv6Extensions::default()
+    };
+    let mut tcp = Segment::Syn.header(flow.client_port, flow.server_port, Side::Ward);
+    tcp.set_options(&[
+        TcpOptionElement::MaximumSegmentSize(1_440),
+        TcpOptionElement::SelectiveAcknowledgementPermitted,
+        TcpOptionElement::Timestamp(1, 0),
+        TcpOptionElement::Noop,
+        TcpOptionElement::WindowScale(7),
+    ])?;
+    let mut frame = Vec::new();
+    PacketBuilder::ethernet2(flow.mac.0, ROUTER.0)
+        .double_vlan(VlanId::try_new(100)?, VlanId::try_new(10)?)
+        .ip(IpHeaders::Ipv6(header, extensions))
+        .tcp_header(tcp)
+        .write_to_vec(&mut frame, &[])?;
+    Ok(frame)
 }
 
 /// Indices below `len`, each once, in an order that follows no table: what a burst of a busy link
