@@ -1,8 +1,8 @@
 //! The traffic of a corner: which devices talk to whom, as frames and as the policy that allows it.
 //!
 //! Everything follows from the numbers of a [`Traffic`]; there is no randomness and no I/O. All
-//! devices stand on the ward side, each with rules that allow it one service port in one network
-//! of servers for each rule. The servers are behind one router on the core side.
+//! devices stand on the ward side, each with rules of its own; a rule allows one port of a small
+//! network of servers. The servers are behind one router on the core side.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
@@ -12,26 +12,23 @@ use etherparse::{
     PacketBuilder, TcpHeader, TcpOptionElement, VlanId,
 };
 use wardline_engine::Limits;
-use wardline_policy::document::{Device, Direction, Document, Peer, Role, Rule};
+use wardline_policy::document::{Device, Direction, Document, Peer, Rule};
 use wardline_policy::scalar::{Many, PortRange, Prefix, Protocol, Vlan};
-use wardline_policy::{DeviceKey, MacAddr, Mode, Side};
+use wardline_policy::{Cast, DeviceKey, Initiator, MacAddr, Mode, Query, Side};
 
 /// MAC address of the router in front of all servers.
 pub const ROUTER: MacAddr = MacAddr([2, 0xff, 0, 0, 0, 1]);
 /// Frame check sequence, which no frame here carries: 64 B on the wire are 60 B of frame.
 pub const FCS_LEN: usize = 4;
 
-/// Service port of the first rule; each rule has a port of its own.
+/// Service ports of the rules, from the first on.
+const SERVICES: u32 = 50_000;
 const FIRST_SERVICE: u16 = 10_000;
-/// A port that no rule allows.
-const CLOSED_SERVICE: u16 = 9;
-/// Client ports used of each device and server, from [`FIRST_CLIENT`] on.
+/// Ports of the devices for each server, from the first that is nobody's.
 const CLIENTS: u32 = 60_000;
 const FIRST_CLIENT: u16 = 1_024;
-/// Servers used of each network of 256 addresses.
-const SERVERS: u32 = 250;
-/// Rules of one device: as many networks of 256 addresses as 172.16.0.0/12 has.
-const MAX_RULES: u32 = 4_096;
+/// Servers of one rule: a network of 16.
+const SERVERS: u32 = 16;
 /// Sequence numbers of both ends before the handshake.
 const CLIENT_SEQ: u32 = 1_000;
 const SERVER_SEQ: u32 = 5_000;
@@ -63,10 +60,8 @@ pub struct Traffic {
     pub devices: u32,
     /// Conversations, dealt to the devices in turn.
     pub flows: u32,
-    /// Rules for each device; its conversations use them in turn.
+    /// Rules of each device, no two of them alike; its conversations use them in turn.
     pub rules: u32,
-    /// Whether every device has rules of its own; otherwise they share those of one role.
-    pub own_rules: bool,
     /// Network protocol.
     pub version: Version,
     /// Transport protocol.
@@ -108,65 +103,52 @@ impl Traffic {
         devices: 10,
         flows: 4_096,
         rules: 1,
-        own_rules: false,
         version: Version::V4,
         transport: Transport::Udp,
         vlan: None,
         frame_len: 64 - FCS_LEN,
     };
 
-    /// The policy that enforces on every device and allows its conversations.
+    /// The policy: every device enforced, at its address, with rules for its conversations.
     pub fn document(&self) -> Document {
-        /// The name of the role of all devices that have no rules of their own.
-        const ROLE: &str = "client";
         let mut document = Document::new("bench");
-        if !self.own_rules {
-            let role = Role {
-                rules: self.allowed(),
-                ..Role::default()
-            };
-            document.roles.insert(ROLE.to_owned(), role);
-        }
         document.devices = (0..self.devices)
             .map(|number| Device {
                 name: format!("device-{number}"),
                 mac: mac(number),
                 vlan: self.vlan(),
-                role: (!self.own_rules).then(|| ROLE.to_owned()),
                 mode: Some(Mode::Enforce),
-                rules: if self.own_rules {
-                    self.allowed()
-                } else {
-                    Vec::new()
-                },
+                addresses: Many(vec![self.client(number)]),
+                rules: (number * self.rules..(number + 1) * self.rules)
+                    .map(|rule| self.allow(rule))
+                    .collect(),
                 ..blank_device()
             })
             .collect();
         document
     }
 
-    fn allowed(&self) -> Vec<Rule> {
+    fn allow(&self, rule: u32) -> Rule {
         let protocol = match self.transport {
             Transport::Tcp => Protocol::TCP,
             Transport::Udp => Protocol::UDP,
         };
-        let rule = |number| Rule {
-            ports: Some(Many(vec![PortRange::one(service(number))])),
+        Rule {
+            ports: Some(Many(vec![PortRange::one(service(rule))])),
             ..Rule::allow(
-                &format!("service-{number}"),
+                &format!("rule-{rule}"),
                 Direction::FromDevice,
-                vec![Peer::Address(Many(vec![self.servers(number)]))],
+                vec![Peer::Address(Many(vec![self.servers(rule)]))],
                 protocol,
             )
-        };
-        (0..self.rules).map(rule).collect()
+        }
     }
 
-    /// The network of the servers that rule `rule` allows.
+    /// The network of the servers that a rule allows. Rules are numbered through all devices.
     pub fn servers(&self, rule: u32) -> Prefix {
         match self.version {
-            Version::V4 => Prefix::around(self.server(rule, 0), 24),
-            Version::V6 => Prefix::around(self.server(rule, 0), 120),
+            Version::V4 => Prefix::around(self.server(rule, 0), 28),
+            Version::V6 => Prefix::around(self.server(rule, 0), 124),
         }
     }
 
@@ -200,23 +182,42 @@ impl Traffic {
     /// allowed as well.
     pub fn flow(&self, number: u32) -> Flow {
         let device = number % self.devices;
-        let of_device = number / self.devices;
-        let rule = of_device % self.rules;
-        let of_rule = of_device / self.rules;
+        let turn = number / self.devices;
+        let rule = device * self.rules + turn % self.rules;
+        let rest = turn / self.rules;
         Flow {
             mac: mac(device),
             client: self.client(device),
-            server: self.server(rule, 1 + of_rule % SERVERS),
-            client_port: FIRST_CLIENT + (of_rule / SERVERS % CLIENTS) as u16,
+            server: self.server(rule, rest % SERVERS),
+            // Below 61,024.
+            client_port: FIRST_CLIENT + (rest / SERVERS % CLIENTS) as u16,
             server_port: service(rule),
         }
     }
 
-    /// As [`flow`](Self::flow), but towards a port that no rule allows.
+    /// As [`flow`](Self::flow), but to a port that no rule allows.
     pub fn denied_flow(&self, number: u32) -> Flow {
+        let allowed = self.flow(number);
         Flow {
-            server_port: CLOSED_SERVICE,
-            ..self.flow(number)
+            server_port: allowed.server_port + 1,
+            ..allowed
+        }
+    }
+
+    /// What the policy is asked about the first packet of a conversation.
+    pub fn question(&self, flow: &Flow) -> Query<'static> {
+        Query {
+            initiator: Initiator::Device,
+            cast: Cast::Unicast,
+            peer: flow.server,
+            destination: flow.server,
+            protocol: match self.transport {
+                Transport::Tcp => IpNumber::TCP.0,
+                Transport::Udp => IpNumber::UDP.0,
+            },
+            source_port: flow.client_port,
+            destination_port: flow.server_port,
+            tags: &[],
         }
     }
 
@@ -287,17 +288,20 @@ impl Traffic {
     }
 
     fn client(&self, device: u32) -> IpAddr {
-        match self.version {
-            Version::V4 => Ipv4Addr::from_bits(0x0a10_0001 + device).into(),
-            Version::V6 => Ipv6Addr::from_bits((0xfd00_000a << 96) + 1 + u128::from(device)).into(),
-        }
+        self.address(Ipv4Addr::new(10, 0, 0, 0), 1, device + 1)
     }
 
-    fn server(&self, rule: u32, host: u32) -> IpAddr {
-        let number = rule * 256 + host;
+    fn server(&self, rule: u32, index: u32) -> IpAddr {
+        self.address(Ipv4Addr::new(10, 64, 0, 0), 2, rule * SERVERS + index)
+    }
+
+    fn address(&self, first: Ipv4Addr, subnet: u16, number: u32) -> IpAddr {
         match self.version {
-            Version::V4 => Ipv4Addr::from_bits(0xac10_0000 + number).into(),
-            Version::V6 => Ipv6Addr::from_bits((0xfd00_000b << 96) + u128::from(number)).into(),
+            Version::V4 => Ipv4Addr::from_bits(first.to_bits() + number).into(),
+            Version::V6 => {
+                let first = Ipv6Addr::new(0xfd00, 0, 0, subnet, 0, 0, 0, 0);
+                Ipv6Addr::from_bits(first.to_bits() + u128::from(number)).into()
+            }
         }
     }
 }
@@ -404,13 +408,16 @@ fn gcd(a: usize, b: usize) -> usize {
     if b == 0 { a } else { gcd(b, a % b) }
 }
 
-fn mac(device: u32) -> MacAddr {
+/// MAC address of a device.
+pub fn mac(device: u32) -> MacAddr {
     let [_, a, b, c] = device.to_be_bytes();
     MacAddr([2, 0, 0, a, b, c])
 }
 
-fn service(rule: u32) -> u16 {
-    FIRST_SERVICE + (rule % MAX_RULES) as u16
+/// The port a rule allows.
+pub fn service(rule: u32) -> u16 {
+    // Below 60,000.
+    FIRST_SERVICE + (rule % SERVICES) as u16
 }
 
 fn blank_device() -> Device {
@@ -459,7 +466,6 @@ mod tests {
                 devices: 3,
                 flows: 60,
                 rules: 4,
-                own_rules: vlan.is_none(),
                 version,
                 transport,
                 vlan,

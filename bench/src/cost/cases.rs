@@ -7,10 +7,10 @@ use std::hint::black_box;
 
 use anyhow::{Context, Result, ensure};
 use wardline_engine::parse::parse;
-use wardline_policy::{Cast, EntryIdx, Initiator, Query, Reason, Side};
+use wardline_policy::{EntryIdx, Reason, Side};
 
 use crate::fixture::{Burst, Fixture, bursts, policy};
-use crate::traffic::{Flow, Traffic, Transport, Version, odd_frame};
+use crate::traffic::{Traffic, Transport, Version, odd_frame};
 
 /// How often a case without tables is repeated.
 const TURNS: u64 = 4_096;
@@ -187,16 +187,12 @@ fn lookup() -> Result<u64> {
 
 /// Allowed questions, each for another rule of the device.
 fn decide(rules: u32) -> Result<u64> {
-    let traffic = Traffic {
-        rules,
-        own_rules: true,
-        ..COMMON
-    };
+    let traffic = Traffic { rules, ..COMMON };
     let policy = policy(&traffic)?;
     let questions: Vec<_> = (0..traffic.flows)
         .map(|number| {
             let entry = policy.lookup(&traffic.device_key(number % traffic.devices));
-            (entry, question(&traffic.flow(number)))
+            (entry, traffic.question(&traffic.flow(number)))
         })
         .collect();
     let mut allowed = 0;
@@ -208,20 +204,6 @@ fn decide(rules: u32) -> Result<u64> {
     });
     ensure!(allowed == questions.len(), "only {allowed} are allowed");
     Ok(questions.len() as u64)
-}
-
-/// What the engine asks about the first packet of a UDP conversation.
-pub fn question(flow: &Flow) -> Query<'static> {
-    Query {
-        initiator: Initiator::Device,
-        cast: Cast::Unicast,
-        peer: flow.server,
-        destination: flow.server,
-        protocol: 17,
-        source_port: flow.client_port,
-        destination_port: flow.server_port,
-        tags: &[],
-    }
 }
 
 /// The end of conversations that were idle for too long.
