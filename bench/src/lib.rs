@@ -1,8 +1,16 @@
 //! The side-by-side harness: Wardline next to its alternatives, in one run on one machine.
 
 pub mod cost;
+pub mod cpus;
 pub mod fixture;
+pub mod hugepages;
+pub mod interrupt;
+pub mod options;
+pub mod process;
+pub mod raw;
 pub mod sample;
+pub mod suites;
 pub mod traffic;
 
+pub use options::Options;
 pub use sample::{Absent, Better, Findings, Sample, Suite};

@@ -1,0 +1,104 @@
+//! The command line.
+
+use std::env;
+use std::path::PathBuf;
+
+use anyhow::{Context, Result, bail};
+use clap::{Args, Parser, Subcommand};
+use wardline_bench::suites::{Entry, SUITES};
+use wardline_bench::{Findings, Options, interrupt};
+
+/// The command line.
+#[derive(Debug, Parser)]
+#[command(name = "wardline-bench", about = "Wardline next to its alternatives")]
+pub struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub task: Task,
+}
+
+/// What can be done.
+#[derive(Debug, Subcommand)]
+pub enum Task {
+    /// Measure every system in turn and print the table (root)
+    Compare(Compare),
+}
+
+/// What `compare` can be told.
+#[derive(Debug, Args)]
+pub struct Compare {
+    /// A corner of the matrix, in under five minutes
+    #[arg(long)]
+    quick: bool,
+    /// Only these suites, systems or corner families; may be given several times
+    #[arg(long, value_name = "NAME", num_args = 1..)]
+    only: Vec<String>,
+    /// How often every system has its turn at every corner
+    #[arg(long, value_name = "N", default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..=100))]
+    rounds: u32,
+    /// Where to write everything that was measured
+    #[arg(long, value_name = "FILE")]
+    json: Option<PathBuf>,
+    /// Directory for the table and the plots
+    #[arg(long, value_name = "DIR")]
+    out: Option<PathBuf>,
+}
+
+/// True when Wardline and every peer that is present ran.
+///
+/// # Errors
+/// A wrong name, no right to measure, or a suite that cannot run at all.
+pub fn run(task: &Task) -> Result<bool> {
+    let Task::Compare(args) = task;
+    interrupt::watch()?;
+    let scratch = tempfile::Builder::new()
+        .prefix("wardline-bench-")
+        .tempdir()?;
+    let options = Options {
+        quick: args.quick,
+        rounds: args.rounds,
+        only: args.only.clone(),
+        programs: program_folder()?,
+        scratch: scratch.path().to_owned(),
+    };
+    check_names(&options.only)?;
+    let mut findings = Findings::default();
+    for entry in SUITES {
+        if wants(&options, entry) {
+            let found = (entry.run)(&options).with_context(|| format!("suite {}", entry.name))?;
+            findings.samples.extend(found.samples);
+            findings.absent.extend(found.absent);
+        }
+    }
+    let text = serde_json::to_string_pretty(&findings)?;
+    if let Some(file) = &args.json {
+        std::fs::write(file, &text).with_context(|| format!("writing {}", file.display()))?;
+    }
+    Ok(true)
+}
+
+fn wants(options: &Options, entry: &Entry) -> bool {
+    let names: Vec<&str> = SUITES.iter().map(|entry| entry.name).collect();
+    options.wants(&names, entry.name)
+}
+
+fn check_names(only: &[String]) -> Result<()> {
+    let known: Vec<&str> = SUITES
+        .iter()
+        .flat_map(|entry| [&[entry.name], entry.systems, entry.families].concat())
+        .collect();
+    if let Some(name) = only.iter().find(|name| !known.contains(&name.as_str())) {
+        bail!(
+            "--only {name}: no such suite, system or corner family; there are {}",
+            known.join(", ")
+        );
+    }
+    Ok(())
+}
+
+fn program_folder() -> Result<PathBuf> {
+    let own = env::current_exe().context("where this program lies")?;
+    own.parent()
+        .map(PathBuf::from)
+        .context("this program lies in no folder")
+}

@@ -1,0 +1,29 @@
+//! The suites, in the order they run.
+
+use anyhow::Result;
+
+use crate::{Findings, Options, Suite, raw};
+
+/// A suite and the function that runs it.
+#[derive(Debug, Clone, Copy)]
+pub struct Entry {
+    /// Which suite.
+    pub suite: Suite,
+    /// Its name on the command line.
+    pub name: &'static str,
+    /// The names of its systems, as in its samples.
+    pub systems: &'static [&'static str],
+    /// The names of its corner families.
+    pub families: &'static [&'static str],
+    /// Runs it.
+    pub run: fn(&Options) -> Result<Findings>,
+}
+
+/// All suites.
+pub const SUITES: &[Entry] = &[Entry {
+    suite: Suite::Raw,
+    name: "raw",
+    systems: raw::SYSTEMS,
+    families: raw::FAMILIES,
+    run: raw::run,
+}];
