@@ -5,11 +5,12 @@ use core::net::IpAddr;
 use arrayvec::ArrayVec;
 use wardline_policy::snapshot::StormGuard;
 use wardline_policy::{
-    DeviceKey, EntryIdx, Mode, PolicySnapshot, Reason, Refusal, RuleId, VlanKey,
+    DeviceKey, EntryIdx, Mode, PolicySnapshot, Reason, Refusal, RuleId, Side, VlanKey,
 };
 
 use crate::bounded::Bounded;
 use crate::clock::{NEVER, Rate, Tick, seconds, since};
+use crate::feature::Gate;
 use crate::snoop::dhcp;
 use crate::view::Traffic;
 
@@ -37,9 +38,7 @@ pub(crate) struct Device {
     pub(crate) mode: Mode,
     pub(crate) storm: StormGuard,
     pub(crate) first_ns: u64,
-    pub(crate) last: Tick,
-    pub(crate) sent: Traffic,
-    pub(crate) got: Traffic,
+    /// `established` is counted in the meter.
     pub(crate) by_reason: [u64; Reason::COUNT],
     pub(crate) would_drop: [u32; Reason::COUNT],
     pub(crate) denials: Denials,
@@ -76,7 +75,7 @@ pub(crate) struct Question {
 }
 
 impl Device {
-    fn new(now_ns: u64, now: Tick) -> Self {
+    fn new(now_ns: u64) -> Self {
         Self {
             entry: EntryIdx(0),
             listed: false,
@@ -85,9 +84,6 @@ impl Device {
             mode: Mode::Observe,
             storm: StormGuard::default(),
             first_ns: now_ns,
-            last: now,
-            sent: Traffic::default(),
-            got: Traffic::default(),
             by_reason: [0; Reason::COUNT],
             would_drop: [0; Reason::COUNT],
             denials: Denials::default(),
@@ -135,10 +131,42 @@ impl Device {
     }
 }
 
+/// What every frame of a device is counted in: one line, apart from what is seldom needed.
+#[derive(Debug, Clone, Copy, Default)]
+#[repr(align(64))]
+pub(crate) struct Meter {
+    /// Frames and bytes forwarded, by the side they came from.
+    frames: [u64; 2],
+    bytes: [u64; 2],
+    /// Frames with the reason `established`.
+    pub(crate) established: u64,
+    pub(crate) gate: Gate,
+    pub(crate) last: Tick,
+}
+
+impl Meter {
+    /// Counts a forwarded frame.
+    #[inline]
+    pub(crate) fn count(&mut self, from: Side, len: usize) {
+        self.frames[from as usize] += 1;
+        self.bytes[from as usize] += len as u64;
+    }
+
+    /// What came from this side and was forwarded.
+    pub(crate) const fn traffic(&self, from: Side) -> Traffic {
+        Traffic {
+            frames: self.frames[from as usize],
+            bytes: self.bytes[from as usize],
+        }
+    }
+}
+
 /// The device table.
 #[derive(Debug)]
 pub(crate) struct Devices {
     table: Bounded<DeviceKey, Device>,
+    /// By slot.
+    meters: Vec<Meter>,
     hand: u32,
     unlisted: usize,
     /// Changes when a device comes or goes.
@@ -149,6 +177,7 @@ impl Devices {
     pub(crate) fn new(capacity: u32, seed: u64) -> Self {
         Self {
             table: Bounded::new(capacity, seed),
+            meters: vec![Meter::default(); capacity as usize],
             hand: 0,
             unlisted: 0,
             version: 0,
@@ -165,6 +194,26 @@ impl Devices {
 
     pub(crate) fn get_mut(&mut self, slot: u32) -> Option<&mut Device> {
         self.table.get_mut(slot)
+    }
+
+    /// Bytes of the table, its index aside.
+    pub(crate) fn bytes(&self) -> usize {
+        size_of_val(self.meters.as_slice()) + self.table.bytes()
+    }
+
+    pub(crate) fn meter(&self, slot: u32) -> Option<&Meter> {
+        self.meters.get(slot as usize)
+    }
+
+    #[inline]
+    pub(crate) fn meter_mut(&mut self, slot: u32) -> Option<&mut Meter> {
+        self.meters.get_mut(slot as usize)
+    }
+
+    /// Asks for the counters of a slot ahead of their use.
+    #[inline]
+    pub(crate) fn prefetch_meter(&self, slot: u32) {
+        wardline_hint::prefetch(&self.meters, slot as usize);
     }
 
     pub(crate) fn key(&self, slot: u32) -> Option<DeviceKey> {
@@ -190,8 +239,12 @@ impl Devices {
         if !listed && self.unlisted >= self.table.capacity() * UNLISTED_QUARTERS / 4 {
             return Err(Reason::DeviceTableFull);
         }
-        let slot = self.table.insert(key, Device::new(now_ns, now), NEVER, now);
+        let slot = self.table.insert(key, Device::new(now_ns), NEVER, now);
         let slot = slot.ok_or(Reason::DeviceTableFull)?;
+        self.meters[slot as usize] = Meter {
+            last: now,
+            ..Meter::default()
+        };
         self.unlisted += usize::from(!listed);
         self.version = self.version.wrapping_add(1);
         Ok(slot)
@@ -215,8 +268,9 @@ impl Devices {
     /// Whether an unlisted, silent device has to make room for others.
     pub(crate) fn is_forgettable(&self, slot: u32, now: Tick) -> bool {
         let crowded = self.unlisted >= self.table.capacity() * UNLISTED_QUARTERS / 4;
-        let silent = |d: &Device| !d.listed && since(d.last, now) >= seconds(FORGET_S);
-        crowded && self.table.get(slot).is_some_and(silent)
+        let unlisted = self.table.get(slot).is_some_and(|d| !d.listed);
+        let silent = |m: &Meter| since(m.last, now) >= seconds(FORGET_S);
+        crowded && unlisted && self.meter(slot).is_some_and(silent)
     }
 
     pub(crate) fn remove(&mut self, slot: u32) {
@@ -360,6 +414,11 @@ mod tests {
     use wardline_policy::MacAddr;
 
     use super::*;
+
+    #[test]
+    fn a_meter_is_a_cache_line() {
+        assert_eq!(size_of::<Meter>(), 64);
+    }
 
     fn key(n: u8) -> DeviceKey {
         DeviceKey {

@@ -92,13 +92,10 @@ impl Counters {
             .sum()
     }
 
-    /// Counts one frame of `len` bytes and its verdict.
-    pub(crate) fn count(&mut self, from: Side, len: usize, verdict: &Verdict) {
-        self.received[from as usize] += 1;
-        self.received_bytes[from as usize] += len as u64;
-        self.by_reason[from as usize][verdict.reason.index()] += 1;
-        if let Some(reason) = verdict.would_drop {
-            self.would_drop[reason.index()] += 1;
-        }
+    /// Counts frames with one reason.
+    pub(crate) fn count(&mut self, from: Side, (reason, frames, bytes): (Reason, u64, u64)) {
+        self.received[from as usize] += frames;
+        self.received_bytes[from as usize] += bytes;
+        self.by_reason[from as usize][reason.index()] += frames;
     }
 }
