@@ -49,6 +49,7 @@ fn main() -> Result<()> {
     parsing(&mut criterion)?;
     device_lookup(&mut criterion)?;
     flow_hit(&mut criterion)?;
+    feature_update(&mut criterion)?;
     flow_miss(&mut criterion)?;
     decision(&mut criterion)?;
     expiry(&mut criterion)?;
@@ -128,6 +129,35 @@ fn bench_bursts(group: &mut Group<'_>, id: BenchmarkId, fixture: &mut Fixture, f
                 .map(|burst| fixture.play(slice::from_ref(burst)))
         });
     });
+}
+
+/// As a hit, but every frame has a part in its device's feature window: after each turn the spans
+/// of all windows are over. The group `hit` has full windows, which cost nothing more.
+fn feature_update(criterion: &mut Criterion) -> Result<()> {
+    let traffic = Traffic {
+        devices: 512,
+        ..COMMON
+    };
+    let span_ns = u64::from(traffic.limits().window_s + 1) * 1_000_000_000;
+    let mut fixture = Fixture::established(traffic)?;
+    let frames = fixture.steady()?;
+    let bursts = bursts(&frames);
+    let mut turns = bursts.iter();
+    let mut group = criterion.benchmark_group("features");
+    group.throughput(Throughput::Elements(BURST as u64));
+    group.bench_function("hit with an open window", |b| {
+        b.iter(|| {
+            let burst = turns.next().or_else(|| {
+                fixture.now_ns += span_ns;
+                fixture.engine.drain_windows(drop);
+                turns = bursts.iter();
+                turns.next()
+            });
+            fixture.play(burst.map_or(&[], slice::from_ref));
+        });
+    });
+    group.finish();
+    Ok(())
 }
 
 /// Frames of no known conversation.

@@ -5,6 +5,7 @@ pub mod cpus;
 pub mod fixture;
 pub mod hugepages;
 pub mod interrupt;
+pub mod memory;
 pub mod options;
 pub mod process;
 pub mod raw;

@@ -5,6 +5,7 @@
 //! network of servers. The servers are behind one router on the core side.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::ops::Range;
 
 use anyhow::{Result, bail};
 use etherparse::{
@@ -119,13 +120,16 @@ impl Traffic {
                 vlan: self.vlan(),
                 mode: Some(Mode::Enforce),
                 addresses: Many(vec![self.client(number)]),
-                rules: (number * self.rules..(number + 1) * self.rules)
-                    .map(|rule| self.allow(rule))
-                    .collect(),
+                rules: self.rules_of(number).map(|rule| self.allow(rule)).collect(),
                 ..blank_device()
             })
             .collect();
         document
+    }
+
+    /// The numbers of a device's rules among those of all devices.
+    pub const fn rules_of(&self, device: u32) -> Range<u32> {
+        device * self.rules..(device + 1) * self.rules
     }
 
     fn allow(&self, rule: u32) -> Rule {
@@ -144,7 +148,7 @@ impl Traffic {
         }
     }
 
-    /// The network of the servers that a rule allows. Rules are numbered through all devices.
+    /// The network of the servers that a rule allows.
     pub fn servers(&self, rule: u32) -> Prefix {
         match self.version {
             Version::V4 => Prefix::around(self.server(rule, 0), 28),
@@ -287,7 +291,8 @@ impl Traffic {
         Ok(frame)
     }
 
-    fn client(&self, device: u32) -> IpAddr {
+    /// Address of a device.
+    pub fn client(&self, device: u32) -> IpAddr {
         self.address(Ipv4Addr::new(10, 0, 0, 0), 1, device + 1)
     }
 

@@ -36,6 +36,7 @@ pub const CASES: &[Case] = &[
     case("hit-tcp4", "frame", || hit(TCP4)),
     case("hit-udp6", "frame", || hit(UDP6)),
     case("hit-vlan", "frame", || hit(TAGGED)),
+    case("hit-window-open", "frame", || hit(MANY_DEVICES)),
     case("hit-after-swap", "frame", hit_after_swap),
     case("miss-allowed-udp4", "frame", || miss_allowed(COMMON)),
     case("miss-allowed-tcp4", "frame", || miss_allowed(TCP4)),
@@ -57,6 +58,12 @@ const UDP6: Traffic = Traffic {
 };
 const TAGGED: Traffic = Traffic {
     vlan: Some(10),
+    ..COMMON
+};
+
+/// So many that none gets the frames that fill its feature window: every hit adds to one.
+const MANY_DEVICES: Traffic = Traffic {
+    devices: 512,
     ..COMMON
 };
 
@@ -132,10 +139,7 @@ fn miss_denied() -> Result<u64> {
 
 /// The same denial for each device, time and again.
 fn miss_denied_again() -> Result<u64> {
-    let traffic = Traffic {
-        devices: 512,
-        ..COMMON
-    };
+    let traffic = MANY_DEVICES;
     let mut fixture = Fixture::new(traffic)?;
     warm(&mut fixture)?;
     let frames = fixture.firsts((0..traffic.devices).map(|number| traffic.denied_flow(number)))?;

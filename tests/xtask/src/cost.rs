@@ -5,7 +5,7 @@ use std::process::Command;
 
 use anyhow::{Context, Result};
 
-use crate::tools;
+use crate::{stages, tools};
 
 const PROGRAM: &str = "wardline-cost";
 /// The baseline, from the repository's root.
@@ -28,7 +28,11 @@ pub fn bless() -> Result<()> {
 }
 
 fn run(task: &str) -> Result<()> {
-    tools::run(tools::cargo()?.args(["build", "--package", "wardline-bench", "--bin", PROGRAM]))?;
+    // The scope of the tests, so that nothing they built compiles again.
+    let build = ["build", "--bin", PROGRAM]
+        .into_iter()
+        .chain(stages::scope());
+    tools::run(tools::cargo()?.args(build))?;
     let mut command = Command::new(tools::program(PROGRAM)?);
     command.arg(task).arg(tools::root()?.join(BASELINE));
     tools::run(&mut command)

@@ -139,7 +139,7 @@ impl fmt::Display for Stage {
 }
 
 /// Every crate, or only those that build without DPDK where there is none.
-fn scope() -> Option<&'static str> {
+pub fn scope() -> Option<&'static str> {
     let probe = Command::new("pkg-config")
         .args(["--exists", "libdpdk"])
         .status();
