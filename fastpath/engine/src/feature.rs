@@ -204,7 +204,9 @@ mod tests {
     }
 
     fn sizes(windows: &mut Windows) -> Vec<u16> {
-        std::iter::from_fn(|| windows.next()).map(|w| w.frames).collect()
+        std::iter::from_fn(|| windows.next())
+            .map(|w| w.frames)
+            .collect()
     }
 
     #[test]
@@ -230,7 +232,10 @@ mod tests {
         assert_eq!(window.turns, 19);
         // 1 ms lies between 16 µs × 4³ and 16 µs × 4⁴.
         assert_eq!(window.gaps[gap(1_000_000)], 19);
-        assert_eq!((gap(0), gap(16_384), gap(1_000_000), gap(u64::MAX)), (0, 1, 3, GAPS - 1));
+        assert_eq!(
+            (gap(0), gap(16_384), gap(1_000_000), gap(u64::MAX)),
+            (0, 1, 3, GAPS - 1)
+        );
     }
 
     #[test]

@@ -92,10 +92,33 @@ impl Counters {
             .sum()
     }
 
-    /// Counts frames with one reason.
-    pub(crate) fn count(&mut self, from: Side, (reason, frames, bytes): (Reason, u64, u64)) {
-        self.received[from as usize] += frames;
-        self.received_bytes[from as usize] += bytes;
-        self.by_reason[from as usize][reason.index()] += frames;
+    pub(crate) fn count(&mut self, from: Side, run: &Run) {
+        self.received[from as usize] += run.frames;
+        self.received_bytes[from as usize] += run.bytes;
+        self.by_reason[from as usize][run.reason.index()] += run.frames;
+    }
+}
+
+/// Frames with one reason.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Run {
+    pub(crate) reason: Reason,
+    pub(crate) frames: u64,
+    pub(crate) bytes: u64,
+}
+
+impl Run {
+    pub(crate) const fn of(reason: Reason) -> Self {
+        Self {
+            reason,
+            frames: 0,
+            bytes: 0,
+        }
+    }
+}
+
+impl Default for Run {
+    fn default() -> Self {
+        Self::of(Reason::Established)
     }
 }

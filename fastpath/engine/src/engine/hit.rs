@@ -8,7 +8,9 @@ use crate::binding::Owner;
 use crate::flow::key::query_type;
 use crate::flow::sctp::{ABORT, Packet, SHUTDOWN_COMPLETE};
 use crate::flow::tcp::{Segment, Step};
-use crate::flow::{FROM_WARD, GROUP, GUARDED, Hot, INITIATOR_IS_A, MIDSTREAM, NONE, Progress, SNOOP, State};
+use crate::flow::{
+    FROM_WARD, GROUP, GUARDED, Hot, INITIATOR_IS_A, MIDSTREAM, NONE, Progress, SNOOP, State,
+};
 use crate::meta::{Fragment, L4, PacketMeta};
 use crate::talk::Talk;
 use crate::{Action, Verdict};
@@ -77,7 +79,8 @@ impl Engine {
         if self.flows.hot(slot).state != state {
             self.flows.set_state(slot, state);
         }
-        self.flows.count(slot, usize::from(!forth), frame.bytes.len());
+        self.flows
+            .count(slot, usize::from(!forth), frame.bytes.len());
         let hot = self.flows.hot_mut(slot);
         hot.last = frame.now;
         let Hot {
@@ -352,7 +355,7 @@ fn runs_along(hot: &Hot, frame: &Frame<'_>, forth: bool) -> bool {
 }
 
 /// The segment of a TCP frame.
-pub(super) fn segment(meta: &PacketMeta) -> Option<Segment> {
+pub(crate) fn segment(meta: &PacketMeta) -> Option<Segment> {
     let L4::Tcp {
         flags,
         seq,

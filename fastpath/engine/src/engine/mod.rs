@@ -15,6 +15,9 @@ mod quick;
 mod settle;
 mod upkeep;
 
+#[cfg(test)]
+pub(crate) use hit::segment;
+
 use std::collections::VecDeque;
 use std::sync::Arc;
 
@@ -31,8 +34,9 @@ use crate::fragment::Fragments;
 use crate::meta::PacketMeta;
 use crate::names::Names;
 use crate::parse::parse;
+use crate::verdict::Run;
 use crate::{Counters, Event, Limits, Verdict, feature, refuse};
-use quick::{Arrival, Lane, Tally};
+use quick::{Arrival, Lane};
 
 /// Most frames of one call of [`Engine::process`].
 pub const BURST: usize = 64;
@@ -73,7 +77,7 @@ pub struct Engine {
     refusals: Vec<Refused>,
     refusal_rate: Rate,
     feature_windows: feature::Windows,
-    lanes: Vec<Option<Lane>>,
+    lanes: Vec<Lane>,
     upkeep_due_ns: u64,
 }
 
@@ -194,7 +198,7 @@ impl Engine {
                 limits.windows,
                 limits.window_s,
             ),
-            lanes: Vec::with_capacity(BURST),
+            lanes: vec![Lane::BLANK; BURST],
             upkeep_due_ns: 0,
         }
     }
@@ -234,24 +238,30 @@ impl Engine {
         };
         let mut lanes = std::mem::take(&mut self.lanes);
         self.prepare(frames, &mut lanes);
-        let mut tally = Tally::default();
+        // Frames in a row with one reason are counted together.
+        let mut run = Run::default();
         for ((bytes, lane), verdict) in frames.iter().zip(&lanes).zip(verdicts) {
-            let quick = lane.as_ref().and_then(|lane| self.quick(bytes, lane, at));
-            *verdict = quick.unwrap_or_else(|| self.in_full(bytes, at));
-            if let Some(counted) = tally.add(verdict.reason, bytes.len()) {
-                self.counters.count(from, counted);
+            if !self.quick(bytes, lane, at, verdict) {
+                *verdict = self.in_full(bytes, at);
             }
+            if run.reason != verdict.reason {
+                self.counters.count(from, &run);
+                run = Run::of(verdict.reason);
+            }
+            run.frames += 1;
+            run.bytes += bytes.len() as u64;
             if let Some(reason) = verdict.would_drop {
                 self.counters.would_drop[reason.index()] += 1;
             }
         }
-        if let Some(counted) = tally.take() {
-            self.counters.count(from, counted);
-        }
+        self.counters.count(from, &run);
         self.lanes = lanes;
         if now_ns >= self.upkeep_due_ns {
             self.upkeep_due_ns = now_ns.saturating_add(UPKEEP_EVERY_NS);
-            self.idle(now_ns, (self.flows.capacity() / UPKEEP_ROUND_MS).max(UPKEEP_LEAST));
+            self.idle(
+                now_ns,
+                (self.flows.capacity() / UPKEEP_ROUND_MS).max(UPKEEP_LEAST),
+            );
         }
     }
 

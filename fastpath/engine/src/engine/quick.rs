@@ -1,8 +1,8 @@
 //! The shortest way of a frame: of the common shape, in a conversation that is open and decided
 //! under the policy in force, by the station it belongs to. There is nothing to ask then and
-//! nothing to remember but counters. `None` from here means: judge it in full.
+//! nothing to remember but counters.
 
-use wardline_policy::{MacAddr, Reason, Side};
+use wardline_policy::{MacAddr, Side};
 
 use super::Engine;
 use crate::clock::Tick;
@@ -12,15 +12,29 @@ use crate::flow::{FROM_WARD, GROUP, GUARDED, INITIATOR_IS_A, NONE, SNOOP, State}
 use crate::parse::common::{self, Common};
 use crate::{Action, Verdict};
 
-/// A frame of the common shape, between the stages of a burst.
+/// A frame between the stages of a burst. Kept in place and filled field by field: what is
+/// written here is read again within nanoseconds, and a copy would wait for it.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Lane {
-    common: Common,
+    /// Whether the frame has the common shape; the rest means nothing if not.
+    is_common: bool,
     source_is_a: bool,
+    common: Common,
     key: FlowKey,
     hash: u64,
     /// Where its conversation most likely is.
     slot: u32,
+}
+
+impl Lane {
+    pub(super) const BLANK: Self = Self {
+        is_common: false,
+        source_is_a: false,
+        common: Common::BLANK,
+        key: FlowKey::BLANK,
+        hash: 0,
+        slot: NONE,
+    };
 }
 
 /// When and where frames came in.
@@ -31,24 +45,18 @@ pub(super) struct Arrival {
     pub(super) now_ns: u64,
 }
 
-/// Frames in a row with one reason, counted together.
-#[derive(Debug, Default)]
-pub(super) struct Tally {
-    reason: Option<Reason>,
-    frames: u64,
-    bytes: u64,
-}
-
 impl Engine {
     /// Reads the frames and asks for the memory their conversations are in, one step at a time
     /// for all of them, so that the waits overlap.
-    pub(super) fn prepare(&self, frames: &[&[u8]], lanes: &mut Vec<Option<Lane>>) {
-        lanes.clear();
-        lanes.extend(frames.iter().map(|frame| self.lane(frame)));
-        for lane in lanes.iter_mut().flatten() {
+    pub(super) fn prepare(&self, frames: &[&[u8]], lanes: &mut [Lane]) {
+        for (frame, lane) in frames.iter().zip(lanes.iter_mut()) {
+            lane.is_common = self.read(frame, lane);
+        }
+        let lanes = &mut lanes[..frames.len()];
+        for lane in lanes.iter_mut().filter(|lane| lane.is_common) {
             lane.slot = self.flows.candidate(lane.hash);
         }
-        for lane in lanes.iter().flatten() {
+        for lane in lanes.iter().filter(|lane| lane.is_common) {
             if let Some(hot) = self.flows.get(lane.slot) {
                 self.devices.prefetch_meter(hot.device);
                 if lane.common.is_tcp {
@@ -58,30 +66,42 @@ impl Engine {
         }
     }
 
-    #[inline]
-    fn lane(&self, frame: &[u8]) -> Option<Lane> {
-        let common = common::read(frame)?;
-        let (key, source_is_a) = common.key(frame)?;
+    /// Whether the frame has the common shape; then the lane is filled.
+    #[inline(always)]
+    fn read(&self, frame: &[u8], lane: &mut Lane) -> bool {
+        let Some(common) = common::read(frame) else {
+            return false;
+        };
+        let Some((key, source_is_a)) = common.key(frame) else {
+            return false;
+        };
         let hash = self.flows.hash(&key);
         self.flows.prefetch(hash);
-        Some(Lane {
-            common,
-            source_is_a,
-            key,
-            hash,
-            slot: NONE,
-        })
+        lane.common = common;
+        (lane.key, lane.source_is_a) = (key, source_is_a);
+        lane.hash = hash;
+        true
     }
 
-    #[inline]
-    pub(super) fn quick(&mut self, frame: &[u8], lane: &Lane, at: Arrival) -> Option<Verdict> {
-        if !self.flows.is(lane.slot, &lane.key) {
-            return None;
-        }
-        let hot = self.flows.hot(lane.slot);
+    /// Gives the verdict on a frame that goes on as its conversation does; `false`: judge it in
+    /// full.
+    #[inline(always)]
+    pub(super) fn quick(
+        &mut self,
+        frame: &[u8],
+        lane: &Lane,
+        at: Arrival,
+        verdict: &mut Verdict,
+    ) -> bool {
+        let Some(slot) = self.locate(lane) else {
+            return false;
+        };
+        let hot = self.flows.hot(slot);
         let forth = lane.source_is_a == hot.has(INITIATOR_IS_A);
         let from_ward = hot.has(FROM_WARD) == forth;
-        let [destination, source] = stations(frame)?;
+        let Some([destination, source]) = stations(frame) else {
+            return false;
+        };
         let station = match at.from {
             Side::Ward => source,
             Side::Core => destination,
@@ -92,35 +112,45 @@ impl Engine {
             && hot.device != NONE
             && hot.mac == station
             && !destination.is_group();
-        if !usual || self.flows.idle_too_long(lane.slot, lane.common.is_tcp, at.now) {
-            return None;
-        }
         let from = usize::from(!forth);
-        if !self.goes_on(frame, lane, from) {
+        if !usual
+            || self.flows.idle_too_long(slot, lane.common.is_tcp, at.now)
+            || !self.goes_on(frame, lane, slot, from)
+        {
+            return false;
+        }
+        self.flows.count(slot, from, frame.len());
+        let hot = self.flows.hot_mut(slot);
+        hot.last = at.now;
+        verdict.action = Action::Forward(at.from.other());
+        verdict.reason = hot.reason;
+        verdict.would_drop = hot.would_drop;
+        verdict.rule = hot.rule;
+        verdict.device = hot.device;
+        self.count_for_device(frame.len(), lane.common.carries(), verdict, at);
+        true
+    }
+
+    #[inline(always)]
+    fn locate(&self, lane: &Lane) -> Option<u32> {
+        if !lane.is_common {
             return None;
         }
-        self.flows.count(lane.slot, from, frame.len());
-        let hot = self.flows.hot_mut(lane.slot);
-        hot.last = at.now;
-        let verdict = Verdict {
-            action: Action::Forward(at.from.other()),
-            reason: hot.reason,
-            would_drop: hot.would_drop,
-            rule: hot.rule,
-            device: hot.device,
-        };
-        self.count_for_device(frame.len(), lane.common.carries(), &verdict, at);
-        Some(verdict)
+        if self.flows.is(lane.slot, &lane.key) {
+            return Some(lane.slot);
+        }
+        // Two tags may agree by chance, and the conversation may have begun in this burst.
+        self.flows.find(&lane.key, lane.hash)
     }
 
     /// Whether the packet carries its conversation on without changing its state.
-    #[inline]
-    fn goes_on(&mut self, frame: &[u8], lane: &Lane, from: usize) -> bool {
-        let state = self.flows.hot(lane.slot).state;
+    #[inline(always)]
+    fn goes_on(&mut self, frame: &[u8], lane: &Lane, slot: u32, from: usize) -> bool {
+        let state = self.flows.hot(slot).state;
         if !lane.common.is_tcp {
             return state == State::Answered || (state == State::Unanswered && from == 0);
         }
-        let progress = &mut self.flows.warm_mut(lane.slot).progress;
+        let progress = &mut self.flows.warm_mut(slot).progress;
         let (Some(tracker), Some(segment)) = (progress.tcp_mut(), lane.common.segment(frame))
         else {
             return false;
@@ -141,28 +171,4 @@ fn stations(frame: &[u8]) -> Option<[MacAddr; 2]> {
         MacAddr([d5, d4, d3, d2, d1, d0]),
         MacAddr([s5, s4, s3, s2, s1, s0]),
     ])
-}
-
-impl Tally {
-    /// Adds a frame, or gives back what has to be counted first because its reason is another.
-    #[inline]
-    pub(super) fn add(&mut self, reason: Reason, len: usize) -> Option<(Reason, u64, u64)> {
-        let full = if self.reason == Some(reason) {
-            None
-        } else {
-            let full = self.take();
-            self.reason = Some(reason);
-            full
-        };
-        self.frames += 1;
-        self.bytes += len as u64;
-        full
-    }
-
-    /// What is to be counted: reason, frames, bytes.
-    pub(super) fn take(&mut self) -> Option<(Reason, u64, u64)> {
-        let full = (self.reason.take()?, self.frames, self.bytes);
-        *self = Self::default();
-        Some(full)
-    }
 }

@@ -43,7 +43,12 @@ impl Engine {
             rule: ruling.rule,
             device: subject.slot,
         };
-        self.count_for_device(frame.bytes.len(), frame.meta.carries(), &verdict, frame.arrival());
+        self.count_for_device(
+            frame.bytes.len(),
+            frame.meta.carries(),
+            &verdict,
+            frame.arrival(),
+        );
         if denied {
             self.tell_denial(frame, subject, &ruling, drops);
             if drops && ruling.refusal != Refusal::Silent {
@@ -66,7 +71,7 @@ impl Engine {
             return;
         };
         meter.last = meter.last.max(at.now);
-        if verdict.reason.forwards() {
+        if verdict.action != Action::Drop {
             meter.count(at.from, len);
         }
         let shut = meter.gate.is_shut(at.now_ns);

@@ -6,6 +6,9 @@ const WAYS: usize = 8;
 /// Ways taken of a bucket on average when every slot is in use: two choices then all but never
 /// find both full.
 const MEAN_LOAD: usize = 5;
+/// From so few free ways on, the second bucket is looked at: a key in its first bucket is found
+/// sooner.
+const RESERVED_WAYS: u32 = 3;
 const FREE: u16 = 0;
 
 /// Tags and slots by bucket. A tag that agrees is a hint: whoever asks compares the key.
@@ -44,16 +47,19 @@ impl Index {
         wardline_hint::prefetch(&self.buckets, self.first(hash));
     }
 
-    /// The first slot whose tag agrees in the first bucket, or `NONE`.
+    /// The first slot whose tag agrees, or `NONE`.
     #[inline]
     pub(super) fn candidate(&self, hash: u64) -> u32 {
-        let bucket = &self.buckets[self.first(hash)];
-        let ways = bucket.ways(tag(hash));
+        let mut bucket = &self.buckets[self.first(hash)];
+        let mut ways = bucket.ways(tag(hash));
         if ways == 0 {
-            NONE
-        } else {
-            bucket.slots[ways.trailing_zeros() as usize % WAYS]
+            bucket = &self.buckets[self.second(hash)];
+            ways = bucket.ways(tag(hash));
         }
+        if ways == 0 {
+            return NONE;
+        }
+        bucket.slots[ways.trailing_zeros() as usize % WAYS]
     }
 
     /// The slot whose tag agrees and for which `is` holds.
@@ -73,12 +79,13 @@ impl Index {
         })
     }
 
-    /// Puts a slot into the emptier of its buckets. `false` if both are full.
+    /// Puts a slot into its first bucket, or into the emptier one where that is rather full.
+    /// `false` if both are full.
     pub(super) fn insert(&mut self, hash: u64, slot: u32) -> bool {
         let (first, second) = (self.first(hash), self.second(hash));
-        let free = |b: usize| self.buckets[b].ways(FREE);
-        let (in_first, in_second) = (free(first), free(second));
-        let (bucket, ways) = if in_second.count_ones() > in_first.count_ones() {
+        let (in_first, in_second) = (self.free_ways(first), self.free_ways(second));
+        let rather_full = in_first.count_ones() <= RESERVED_WAYS;
+        let (bucket, ways) = if rather_full && in_second.count_ones() > in_first.count_ones() {
             (second, in_second)
         } else {
             (first, in_first)
@@ -101,6 +108,10 @@ impl Index {
                 return;
             }
         }
+    }
+
+    fn free_ways(&self, bucket: usize) -> u32 {
+        self.buckets[bucket].ways(FREE)
     }
 
     #[inline]

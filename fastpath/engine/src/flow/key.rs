@@ -107,6 +107,11 @@ impl Narrow {
 }
 
 impl FlowKey {
+    pub(crate) const BLANK: Self = Self {
+        narrow: Narrow::BLANK,
+        wide: [[0; WIDE_LEN]; 2],
+    };
+
     /// The key of an IPv4 packet, and whether its source is endpoint `a`.
     #[inline]
     pub(crate) fn ipv4(ends: &Ends<u32>, vlan: VlanKey, kind: [u8; 2]) -> (Self, bool) {
@@ -144,7 +149,11 @@ impl FlowKey {
 
     /// EtherType of the packets.
     pub(crate) const fn ethertype(&self) -> u16 {
-        if self.narrow.is_ipv6() { 0x86dd } else { 0x0800 }
+        if self.narrow.is_ipv6() {
+            0x86dd
+        } else {
+            0x0800
+        }
     }
 
     pub(crate) const fn protocol(&self) -> u8 {
@@ -309,7 +318,11 @@ mod tests {
             outer: 4094,
             inner: 9,
         };
-        let mapped = |n: u8| core::net::Ipv4Addr::new(10, 0, 0, n).to_ipv6_mapped().octets();
+        let mapped = |n: u8| {
+            core::net::Ipv4Addr::new(10, 0, 0, n)
+                .to_ipv6_mapped()
+                .octets()
+        };
         for (version, [source, destination]) in
             [(4, [mapped(7), mapped(3)]), (6, [[0xfd; 16], [0x20; 16]])]
         {
@@ -322,7 +335,10 @@ mod tests {
             let (key, source_is_a) = tuple.key(vlan);
             assert!(!source_is_a);
             assert_eq!(key.endpoints(), [(destination, 104), (source, 40_000)]);
-            assert_eq!((key.vlan(), key.protocol(), key.narrow.query()), (vlan, 6, 0));
+            assert_eq!(
+                (key.vlan(), key.protocol(), key.narrow.query()),
+                (vlan, 6, 0)
+            );
         }
     }
 

@@ -176,9 +176,8 @@ impl FlowTable {
     #[inline]
     pub(crate) fn is(&self, slot: u32, key: &FlowKey) -> bool {
         let at = slot as usize;
-        let same = |hot: &Hot| {
-            hot.is(&key.narrow) && (!key.narrow.is_ipv6() || self.wide[at] == key.wide)
-        };
+        let same =
+            |hot: &Hot| hot.is(&key.narrow) && (!key.narrow.is_ipv6() || self.wide[at] == key.wide);
         self.hot.get(at).is_some_and(same)
     }
 
@@ -553,10 +552,7 @@ mod tests {
             .map(|f| put(&mut table, *f, 0).expect("there is room"))
             .collect();
         for (flow, slot) in flows.iter().zip(&slots) {
-            assert_eq!(
-                table.find(&flow.key, table.hash(&flow.key)),
-                Some(*slot)
-            );
+            assert_eq!(table.find(&flow.key, table.hash(&flow.key)), Some(*slot));
         }
         slots.iter().for_each(|slot| table.remove(*slot));
         assert_eq!(table.len(), 0);

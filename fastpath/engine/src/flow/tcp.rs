@@ -14,7 +14,7 @@ const LEAST_SLACK: u32 = 65_535;
 const NIBBLE: u8 = 15;
 
 /// One segment, as the tracker sees it.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Segment {
     pub(crate) flags: u8,
     pub(crate) seq: u32,

@@ -48,6 +48,16 @@ pub(crate) struct Common {
 }
 
 impl Common {
+    pub(crate) const BLANK: Self = Self {
+        vid: 0,
+        tagged: false,
+        is_ipv6: false,
+        is_tcp: false,
+        l4: 0,
+        payload: 0,
+        end: 0,
+    };
+
     /// The key of its conversation, and whether its source is endpoint `a`; `None` for a station
     /// that talks to itself.
     #[inline]
@@ -95,7 +105,11 @@ impl Common {
 
     #[inline]
     pub(crate) const fn carries(&self) -> Protocol {
-        if self.is_tcp { Protocol::Tcp } else { Protocol::Udp }
+        if self.is_tcp {
+            Protocol::Tcp
+        } else {
+            Protocol::Udp
+        }
     }
 
     /// Everything there is to know of the frame.
@@ -198,7 +212,7 @@ fn ipv6_addresses(frame: &[u8], l4: usize) -> Option<([u8; 16], [u8; 16])> {
 }
 
 /// The places of a common frame, or `None` for any other.
-#[inline]
+#[inline(always)]
 pub(crate) fn read(frame: &[u8]) -> Option<Common> {
     let head: &[u8; Ethernet2Header::LEN] = frame.first_chunk()?;
     let [d5, d4, d3, d2, d1, d0, s5, .., e1, e0] = *head;
@@ -206,15 +220,7 @@ pub(crate) fn read(frame: &[u8]) -> Option<Common> {
     if destination == PAUSE_GROUP || s5 & 1 != 0 || frame.len() > usize::from(u16::MAX) {
         return None;
     }
-    let mut common = Common {
-        vid: 0,
-        tagged: false,
-        is_ipv6: false,
-        is_tcp: false,
-        l4: 0,
-        payload: 0,
-        end: 0,
-    };
+    let mut common = Common::BLANK;
     let mut ethertype = u16::from_be_bytes([e1, e0]);
     let mut l3 = Ethernet2Header::LEN;
     if ethertype == TAG {
@@ -265,7 +271,10 @@ fn ipv4(packet: &[u8], l3: usize, common: &mut Common) -> Option<u8> {
 #[inline]
 fn sums_up(header: &[u8; Ipv4Header::MIN_LEN]) -> bool {
     let words = header.as_chunks::<4>().0;
-    let sum: u64 = words.iter().map(|w| u64::from(u32::from_ne_bytes(*w))).sum();
+    let sum: u64 = words
+        .iter()
+        .map(|w| u64::from(u32::from_ne_bytes(*w)))
+        .sum();
     let sum = (sum & 0xffff) + (sum >> 16 & 0xffff) + (sum >> 32);
     let sum = (sum & 0xffff) + (sum >> 16);
     (sum & 0xffff) + (sum >> 16) == 0xffff
@@ -279,9 +288,8 @@ fn ipv6(packet: &[u8], l3: usize, common: &mut Common) -> Option<u8> {
     if header[0] >> 4 != 6 || len > packet.len() || multicast {
         return None;
     }
-    let is_mapped = |at: usize| {
-        header[at..at + 8] == MAPPED.0 && header[at + 8..at + 12] == MAPPED.1
-    };
+    let is_mapped =
+        |at: usize| header[at..at + 8] == MAPPED.0 && header[at + 8..at + 12] == MAPPED.1;
     if is_mapped(8) || is_mapped(24) {
         return None;
     }
@@ -318,4 +326,118 @@ fn be16<const N: usize>(bytes: &[u8; N], at: usize) -> u16 {
 #[inline]
 fn be32<const N: usize>(bytes: &[u8; N], at: usize) -> u32 {
     u32::from_be_bytes([bytes[at], bytes[at + 1], bytes[at + 2], bytes[at + 3]])
+}
+
+#[cfg(test)]
+mod tests {
+    use etherparse::PacketBuilder;
+    use proptest::collection::vec;
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::engine::segment;
+    use crate::flow::key::tuple;
+    use crate::parse::walk;
+
+    fn frame() -> impl Strategy<Value = Vec<u8>> {
+        let addresses = (any::<[u8; 15]>(), any::<[u8; 15]>());
+        let shape = (
+            any::<bool>(),
+            any::<bool>(),
+            proptest::option::of(0u16..4095),
+        );
+        let damage = proptest::option::weighted(0.5, (0usize..100, any::<u8>()));
+        (
+            addresses,
+            shape,
+            any::<(u16, u16)>(),
+            vec(any::<u8>(), 0..40),
+            damage,
+        )
+            .prop_map(
+                |((source, destination), (v6, tcp, vid), ports, payload, damage)| {
+                    let [source, destination] = [source, destination].map(|a| {
+                        let mut address = [0x20; 16];
+                        address[1..].copy_from_slice(&a);
+                        address
+                    });
+                    let four = |a: [u8; 16]| [a[0], a[1], a[2], a[3]];
+                    let link = PacketBuilder::ethernet2([2; 6], [4; 6]);
+                    let mut frame = Vec::new();
+                    let written = match (vid, v6, tcp) {
+                        (None, true, true) => {
+                            let ip = link.ipv6(source, destination, 9);
+                            ip.tcp(ports.0, ports.1, 7, 8)
+                                .ack(9)
+                                .write(&mut frame, &payload)
+                        }
+                        (None, true, false) => link
+                            .ipv6(source, destination, 9)
+                            .udp(ports.0, ports.1)
+                            .write(&mut frame, &payload),
+                        (None, false, true) => {
+                            let ip = link.ipv4(four(source), four(destination), 9);
+                            ip.tcp(ports.0, ports.1, 7, 8)
+                                .ack(9)
+                                .write(&mut frame, &payload)
+                        }
+                        (None, false, false) => link
+                            .ipv4(four(source), four(destination), 9)
+                            .udp(ports.0, ports.1)
+                            .write(&mut frame, &payload),
+                        (Some(vid), ..) => link
+                            .single_vlan(vid.try_into().unwrap_or_default())
+                            .ipv4(four(source), four(destination), 9)
+                            .udp(ports.0, ports.1)
+                            .write(&mut frame, &payload),
+                    };
+                    written.expect("a vector takes everything");
+                    if let Some((at, bits)) = damage
+                        && let Some(byte) = frame.get_mut(at)
+                    {
+                        *byte ^= bits;
+                    }
+                    frame
+                },
+            )
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(4096))]
+
+        #[test]
+        fn what_is_read_at_fixed_offsets_is_what_the_walk_reads(frame in frame()) {
+            let Some(common) = read(&frame) else { return Ok(()) };
+            let meta = walk(&frame).expect("a common frame breaks no rule");
+            prop_assert_eq!(common.meta(&frame), Some(meta));
+            prop_assert_eq!(common.key(&frame), tuple(&meta).map(|t| t.key(meta.vlan)));
+            if common.is_tcp {
+                prop_assert_eq!(common.segment(&frame), segment(&meta));
+            }
+        }
+    }
+
+    #[test]
+    fn the_frames_hospitals_are_full_of_are_common() {
+        let mut frame = Vec::new();
+        let ip = PacketBuilder::ethernet2([2; 6], [4; 6]).single_vlan(7.try_into().expect("fits"));
+        let tcp = ip
+            .ipv4([10, 0, 0, 1], [10, 0, 0, 2], 64)
+            .tcp(104, 40_000, 1, 1);
+        let tcp = tcp
+            .ack(1)
+            .options_raw(&[1, 1, 8, 10, 0, 0, 0, 1, 0, 0, 0, 2]);
+        tcp.expect("ten words at most")
+            .write(&mut frame, b"data")
+            .expect("fits");
+        let common = read(&frame).expect("a tagged segment with time stamps is common");
+        assert_eq!(
+            (common.vid, common.is_tcp, common.is_ipv6),
+            (7, true, false)
+        );
+        assert_eq!(
+            &frame[usize::from(common.payload)..usize::from(common.end)],
+            b"data"
+        );
+    }
 }
