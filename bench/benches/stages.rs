@@ -1,8 +1,8 @@
-//! Time of each stage of the packet path: `cargo bench --package wardline-bench --profile dev`.
+//! Time of each stage: `cargo bench --package wardline-bench --bench stages --profile dev`.
 //!
-//! With `--profile dev` nothing compiles twice: it is the profile that tests use (optimised, with
-//! overflow checks, without link-time optimisation). Without it, cargo takes the release
-//! profile that the product is built with. Say which one a figure comes from.
+//! With `--profile dev` nothing compiles twice: it is the profile of the tests, with overflow
+//! checks and without link-time optimisation. Without it cargo takes the release profile that the
+//! product is built with. Say which one a figure comes from.
 
 use std::hint::black_box;
 use std::slice;

@@ -8,7 +8,7 @@
 use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result, ensure};
-use wardline_engine::{Engine, Limits};
+use wardline_engine::{Engine, IPV6_FLOW_BYTES, Limits};
 
 use crate::fixture::policy;
 use crate::traffic::Traffic;
@@ -60,8 +60,10 @@ pub fn run(options: &Options) -> Result<Findings> {
 /// When a policy or an engine cannot be made.
 pub fn samples(count: Count) -> Result<Vec<Sample>> {
     let bytes = |metric: &str, value| sample(metric, "B", value);
+    let per_flow = per_flow(count)?;
     Ok(vec![
-        bytes("bytes per flow", per_flow(count)?),
+        bytes("bytes per IPv4 flow", per_flow - IPV6_FLOW_BYTES as f64),
+        bytes("bytes per IPv6 flow", per_flow),
         bytes("bytes per device", per_device(count)?),
         bytes("policy bytes per device", policy_per_device(count)?),
         bytes("policy bytes per rule", policy_per_rule(count)?),
@@ -82,7 +84,8 @@ fn sample(metric: &str, unit: &str, value: f64) -> Sample {
     }
 }
 
-/// One more conversation that the tables have room for.
+/// One more conversation that the tables have room for. [`IPV6_FLOW_BYTES`] of it are zeros that
+/// the system gives no memory for until an IPv6 conversation writes them.
 fn per_flow(count: Count) -> Result<f64> {
     const FLOWS: u32 = 1 << 18;
     growth(FLOWS, |flows| {
