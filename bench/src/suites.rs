@@ -2,7 +2,7 @@
 
 use anyhow::Result;
 
-use crate::{Findings, Options, Suite, policy_swap, raw, wire};
+use crate::{Findings, Options, Suite, memory, policy_swap, raw, wire};
 
 /// A suite and the function that runs it.
 #[derive(Debug, Clone, Copy)]
@@ -34,6 +34,13 @@ pub const SUITES: &[Entry] = &[
         systems: policy_swap::SYSTEMS,
         families: policy_swap::FAMILIES,
         run: policy_swap::run,
+    },
+    Entry {
+        suite: Suite::Policy,
+        name: "memory",
+        systems: &["wardline"],
+        families: &["memory"],
+        run: memory::run,
     },
     Entry {
         suite: Suite::Wire,
