@@ -19,8 +19,8 @@ const SMALL_ROOM: u32 = 512;
 const BESIDE_BYTES: u32 = 320;
 /// What DPDK and the rings take beside the buffers, in MiB.
 const BESIDE_MIB: u64 = 96;
-/// How long it may take to answer.
-const PATIENCE: Duration = Duration::from_secs(30);
+/// How long it may take to answer; the first answer comes when all frames are in memory.
+const PATIENCE: Duration = Duration::from_secs(120);
 
 /// `dpdk-testpmd` in one of its forwarding modes.
 #[derive(Debug, Clone, Copy)]
@@ -134,7 +134,11 @@ impl Running for RunningTestpmd {
             self.process.check()?;
             interrupt::sleep(Duration::from_millis(1))?;
         }
-        bail!("testpmd did not answer in {} s", PATIENCE.as_secs());
+        bail!(
+            "testpmd did not answer in {} s; the last it said: {}",
+            PATIENCE.as_secs(),
+            self.process.last_words()
+        );
     }
 }
 
