@@ -40,8 +40,21 @@ pub enum Mix {
 pub enum Who {
     /// Wardline and every peer.
     Everybody,
+    /// Wardline, the ceiling and the peer that does the same job: where memory is short.
+    Few,
     /// Wardline alone: its own scaling.
     Wardline,
+}
+
+impl Who {
+    /// Whether the system is measured.
+    pub fn includes(self, system: &str) -> bool {
+        match self {
+            Self::Everybody => true,
+            Self::Few => ["wardline", "testpmd io", "ovs-dpdk conntrack"].contains(&system),
+            Self::Wardline => system == "wardline",
+        }
+    }
 }
 
 /// One corner.
@@ -129,7 +142,10 @@ pub const FULL: &[Corner] = &[
     flows(1_024),
     flows(4_096),
     flows(MANY),
-    flows(1_048_576),
+    Corner {
+        who: Who::Few,
+        ..flows(1_048_576)
+    },
     sizes(Sizes::Imix),
     sizes(Sizes::One(1_500)),
     rules(50, Mix::Allowed, Who::Everybody),

@@ -20,7 +20,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
 
-use self::corner::{Corner, FLOOD, FULL, QUICK, Who};
+use self::corner::{Corner, FLOOD, FULL, QUICK};
 use self::ovs::Ovs;
 use self::system::{Bench, Running, System, Window};
 use self::testpmd::Testpmd;
@@ -62,6 +62,8 @@ const ALL: [&dyn System; 5] = [
     },
 ];
 
+/// Every system rounds its memory up to whole huge pages.
+const ROUNDING_MIB: u64 = 8;
 /// How long a system may take to know all conversations.
 const SETTLE: Duration = Duration::from_secs(30);
 /// A window to see whether it does.
@@ -131,13 +133,16 @@ fn measure(options: &Options, corner: &Corner, findings: &mut Findings) -> Resul
     let systems: Vec<&'static dyn System> = ALL
         .into_iter()
         .filter(|system| options.wants(SYSTEMS, system.name()))
-        .filter(|system| corner.who == Who::Everybody || system.name() == Wardline.name())
+        .filter(|system| corner.who.includes(system.name()))
         .collect();
     let folder = tempfile::Builder::new()
         .prefix("corner-")
         .tempdir_in(&options.scratch)?;
     let captures = traffic::write(corner, folder.path())?;
-    let memory = systems.iter().map(|s| s.packet_memory_mib(corner)).sum();
+    let memory: u64 = systems
+        .iter()
+        .map(|s| s.packet_memory_mib(corner) + ROUNDING_MIB)
+        .sum();
     let huge_pages = HugePages::reserve(memory);
     if let Err(error) = &huge_pages {
         eprintln!("raw: all systems without huge pages: {error:#}");

@@ -12,15 +12,12 @@ use super::system::{Bench, Reading, Running, System};
 use crate::interrupt;
 use crate::process::{Process, bound_to};
 
-/// Bytes for the frame in a packet buffer: testpmd's own default, and a smaller one.
-const ROOM: u32 = 2_176;
-const SMALL_ROOM: u32 = 512;
-/// Bytes of a packet buffer beside that.
-const BESIDE_BYTES: u32 = 320;
+/// Bytes of a packet buffer with its description; testpmd makes none smaller.
+const BUFFER_BYTES: u64 = 2_560;
 /// What DPDK and the rings take beside the buffers, in MiB.
 const BESIDE_MIB: u64 = 96;
-/// How long it may take to answer.
-const PATIENCE: Duration = Duration::from_secs(30);
+/// How long it may take to answer; the first answer comes when all frames are in memory.
+const PATIENCE: Duration = Duration::from_secs(120);
 
 /// `dpdk-testpmd` in one of its forwarding modes.
 #[derive(Debug, Clone, Copy)]
@@ -37,8 +34,7 @@ impl System for Testpmd {
     }
 
     fn packet_memory_mib(&self, corner: &Corner) -> u64 {
-        let bytes = u64::from(room(corner) + BESIDE_BYTES);
-        u64::from(Bench::buffers(corner)) * bytes / (1 << 20) + BESIDE_MIB
+        u64::from(Bench::buffers(corner)) * BUFFER_BYTES / (1 << 20) + BESIDE_MIB
     }
 
     fn forwards(&self, _: &Corner) -> f64 {
@@ -71,15 +67,6 @@ impl System for Testpmd {
         };
         running.say("start")?;
         Ok(Box::new(running))
-    }
-}
-
-/// With a million frames in memory twice, the size of a buffer decides whether they fit.
-fn room(corner: &Corner) -> u32 {
-    if corner.needs_small_buffers() {
-        SMALL_ROOM
-    } else {
-        ROOM
     }
 }
 
@@ -134,7 +121,11 @@ impl Running for RunningTestpmd {
             self.process.check()?;
             interrupt::sleep(Duration::from_millis(1))?;
         }
-        bail!("testpmd did not answer in {} s", PATIENCE.as_secs());
+        bail!(
+            "testpmd did not answer in {} s; the last it said: {}",
+            PATIENCE.as_secs(),
+            self.process.last_words()
+        );
     }
 }
 
