@@ -2,6 +2,7 @@
 
 use anyhow::Result;
 
+use crate::application;
 use crate::{Findings, Options, Suite};
 
 /// A suite and the function that runs it.
@@ -20,4 +21,10 @@ pub struct Entry {
 }
 
 /// All suites.
-pub const SUITES: &[Entry] = &[];
+pub const SUITES: &[Entry] = &[Entry {
+    suite: Suite::Application,
+    name: "application",
+    systems: &application::SYSTEMS,
+    families: &application::FAMILIES,
+    run: application::run,
+}];

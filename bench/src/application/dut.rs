@@ -1,0 +1,428 @@
+//! The systems under test between two namespaces, each with the same allowlist.
+//!
+//! Both ends share one CPU core and what is between them has another: the kernel is told so by
+//! receive packet steering, a gateway by its configuration.
+
+use std::fs;
+use std::os::unix::net::UnixStream;
+use std::path::{Path, PathBuf};
+use std::process;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail, ensure};
+use wardline_lab::control::Control;
+use wardline_lab::netns::{self, Namespace};
+
+use super::allowlist::{Allowlist, mac_text};
+use super::frame::Station;
+use super::program::Program;
+use crate::{Options, interrupt};
+
+/// CPU core of clients, servers and attackers, as a list for `taskset`.
+pub const ENDS_CPU: &str = "0";
+/// The other core, as `rps_cpus` wants it, and as Wardline does.
+const ENDS_MASK: &str = "1";
+const SYSTEM_MASK: &str = "2";
+const SYSTEM_CPU: u16 = 1;
+/// The gateway's policy file; a gateway that never got one calls its policy otherwise.
+const POLICY: &str = "policy.toml";
+/// How long a gateway may take to answer.
+const START_LIMIT: Duration = Duration::from_secs(30);
+
+/// What is between the two ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum System {
+    /// Nothing: the ends are the two sides of one veth pair.
+    Direct,
+    /// The kernel's bridge, which lets everything pass.
+    Bridge,
+    /// The kernel's bridge with nftables and connection tracking.
+    BridgeNftables,
+    /// Wardline on AF_XDP ports.
+    WardlineXdp,
+    /// Wardline on AF_PACKET ports.
+    WardlinePacket,
+}
+
+impl System {
+    /// All of them.
+    pub const ALL: [Self; 5] = [
+        Self::Direct,
+        Self::Bridge,
+        Self::BridgeNftables,
+        Self::WardlineXdp,
+        Self::WardlinePacket,
+    ];
+
+    /// Its name in results.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Direct => "direct",
+            Self::Bridge => "linux bridge",
+            Self::BridgeNftables => "linux bridge + nftables",
+            Self::WardlineXdp => "wardline af_xdp",
+            Self::WardlinePacket => "wardline af_packet",
+        }
+    }
+
+    /// Whether it keeps to the allowlist.
+    pub const fn enforces(self) -> bool {
+        !matches!(self, Self::Direct | Self::Bridge)
+    }
+
+    const fn driver(self) -> Option<&'static str> {
+        match self {
+            Self::WardlineXdp => Some("af_xdp"),
+            Self::WardlinePacket => Some("af_packet"),
+            _ => None,
+        }
+    }
+}
+
+/// Room in the gateway's tables.
+#[derive(Debug, Clone, Copy)]
+pub struct Room {
+    /// Connections at once.
+    pub flows: u32,
+    /// Connections of one device.
+    pub per_device: u32,
+}
+
+/// The two ends and a system between them. Dropping it ends and removes everything.
+#[derive(Debug)]
+pub struct Dut {
+    // Programs end before the namespaces they run in are removed.
+    gateway: Option<Gateway>,
+    spaces: Spaces,
+    system: System,
+}
+
+#[derive(Debug)]
+struct Gateway {
+    program: Program,
+    control: Control,
+}
+
+/// The namespaces. Interfaces go with them.
+#[derive(Debug)]
+struct Spaces {
+    ward: Namespace,
+    core: Namespace,
+    between: Namespace,
+}
+
+impl Spaces {
+    fn all(&self) -> [&Namespace; 3] {
+        [&self.ward, &self.core, &self.between]
+    }
+}
+
+impl Drop for Spaces {
+    fn drop(&mut self) {
+        for space in self.all() {
+            if let Err(error) = space.remove() {
+                eprintln!(
+                    "warning: namespace {} stays behind: {error:#}",
+                    space.name()
+                );
+            }
+        }
+    }
+}
+
+impl Dut {
+    /// Lays the cables and starts the system. The first device of the allowlist is the client, on
+    /// `eth0` of the ward; the server is on `eth0` of the core.
+    ///
+    /// # Errors
+    /// When something does not start: whoever failed says why.
+    pub fn start(
+        system: System,
+        allowlist: &Allowlist,
+        room: Room,
+        options: &Options,
+    ) -> Result<Self> {
+        interrupt::check()?;
+        let space =
+            |part: &str| Namespace::new(format!("wardline-bench-{}-app-{part}", process::id()));
+        let spaces = Spaces {
+            ward: space("ward"),
+            core: space("core"),
+            between: space("box"),
+        };
+        lay_cables(&spaces, system)?;
+        let client = allowlist.devices.first().context("no device is listed")?;
+        configure_end(&spaces.ward, client, &allowlist.server)?;
+        configure_end(&spaces.core, &allowlist.server, client)?;
+        let mut dut = Self {
+            gateway: None,
+            spaces,
+            system,
+        };
+        match system {
+            System::Direct => {}
+            System::Bridge => dut.bridge()?,
+            System::BridgeNftables => {
+                dut.bridge()?;
+                dut.filter(allowlist, &options.scratch)?;
+            }
+            System::WardlineXdp | System::WardlinePacket => {
+                dut.gateway = Some(dut.start_gateway(allowlist, room, options)?);
+            }
+        }
+        Ok(dut)
+    }
+
+    /// The devices' side.
+    pub fn ward(&self) -> &Namespace {
+        &self.spaces.ward
+    }
+
+    /// The hospital's side.
+    pub fn core(&self) -> &Namespace {
+        &self.spaces.core
+    }
+
+    fn bridge(&self) -> Result<()> {
+        self.spaces.between.ip(
+            "link add br0 type bridge mcast_snooping 0\nlink set ward0 master br0\n\
+             link set core0 master br0\nlink set br0 up\n",
+        )
+    }
+
+    fn filter(&self, allowlist: &Allowlist, scratch: &Path) -> Result<()> {
+        let rules = scratch.join("allowlist.nft");
+        fs::write(&rules, allowlist.nftables())
+            .with_context(|| format!("writing {}", rules.display()))?;
+        let space = &self.spaces.between;
+        // The switch belongs to the namespace since Linux 5.1 and may be missing from the kernel.
+        space
+            .shell("echo 1 > /proc/sys/net/bridge/bridge-nf-call-iptables")
+            .context("this kernel's bridge does not hand frames to the IP hooks (br_netfilter)")?;
+        netns::run(space.command("nft").arg("-f").arg(&rules)).map(drop)
+    }
+
+    fn start_gateway(
+        &self,
+        allowlist: &Allowlist,
+        room: Room,
+        options: &Options,
+    ) -> Result<Gateway> {
+        let home = options.scratch.join("gateway");
+        if home.exists() {
+            // A policy saved by the gateway before would come before this one.
+            fs::remove_dir_all(&home).with_context(|| format!("removing {}", home.display()))?;
+        }
+        fs::create_dir_all(&home).with_context(|| format!("creating {}", home.display()))?;
+        let driver = self.system.driver().context("no gateway")?;
+        let files = [
+            (POLICY, allowlist.policy()),
+            ("fastpath.toml", configure(&home, driver, allowlist, room)),
+        ];
+        for (name, text) in files {
+            fs::write(home.join(name), text).with_context(|| format!("writing {name}"))?;
+        }
+        let fastpath: PathBuf = options.programs.join("wardline-fastpath");
+        ensure!(fastpath.exists(), "{} was not built", fastpath.display());
+        let mut command = self.spaces.between.command(fastpath);
+        command.arg("--config").arg(home.join("fastpath.toml"));
+        let program = Program::start("gateway", command, &options.scratch)?;
+        let socket = home.join("control.sock");
+        wait_for_socket(&socket, &program).with_context(|| program.last_words())?;
+        let control = Control::connect(&socket)?;
+        Ok(Gateway { program, control })
+    }
+
+    /// Fails unless the system's own counters show that it kept to the allowlist and let the
+    /// client's connections pass.
+    ///
+    /// # Errors
+    /// What its counters show instead.
+    pub fn prove_enforcement(&self) -> Result<()> {
+        if let Some(gateway) = &self.gateway {
+            let status = gateway.control.status()?;
+            ensure!(
+                status.policy.name.ends_with(POLICY),
+                "the gateway enforces the policy `{}`",
+                status.policy.name
+            );
+            let counters = status.counters;
+            ensure!(
+                counters.flows_begun > 0 && counters.ward.forwarded > 0,
+                "the gateway saw no connection: {counters:?}"
+            );
+        } else if self.system == System::BridgeNftables {
+            let rules = netns::run(
+                self.spaces
+                    .between
+                    .command("nft")
+                    .args(["list", "table", "ip", "allow"]),
+            )?;
+            let passed = counted(&rules);
+            ensure!(
+                passed.len() == 2 && passed.iter().all(|&packets| packets > 0),
+                "the ruleset's counters show no connection: {rules}"
+            );
+        }
+        Ok(())
+    }
+
+    /// Memory of the gateway's process in bytes, huge pages included.
+    ///
+    /// # Errors
+    /// When the process is gone. `None` without a gateway.
+    pub fn gateway_memory(&self) -> Result<Option<u64>> {
+        let Some(gateway) = &self.gateway else {
+            return Ok(None);
+        };
+        let path = format!("/proc/{}/status", gateway.program.pid());
+        let text = fs::read_to_string(&path).with_context(|| format!("reading {path}"))?;
+        memory(&text)
+            .with_context(|| format!("{path} says nothing of memory"))
+            .map(Some)
+    }
+
+    /// Connections the system holds by its own count. `None` for one that keeps none.
+    ///
+    /// # Errors
+    /// When it does not answer.
+    pub fn connections(&self) -> Result<Option<u64>> {
+        if let Some(gateway) = &self.gateway {
+            return Ok(Some(gateway.control.status()?.flows));
+        }
+        if self.system != System::BridgeNftables {
+            return Ok(None);
+        }
+        let mut command = self.spaces.between.command("cat");
+        let text = netns::run(command.arg("/proc/sys/net/netfilter/nf_conntrack_count"))?;
+        let count = text
+            .trim()
+            .parse()
+            .context("the kernel's count of connections")?;
+        Ok(Some(count))
+    }
+}
+
+/// The namespaces with the cables between them.
+fn lay_cables(spaces: &Spaces, system: System) -> Result<()> {
+    for space in spaces.all() {
+        netns::ip(&format!("netns add {}\n", space.name()))?;
+        space.shell(
+            "for all in /proc/sys/net/ipv6/conf/*/disable_ipv6; do echo 1 > $all; done; \
+             ip link set lo up",
+        )?;
+    }
+    let [ward, core, between] = spaces.all().map(Namespace::name);
+    if system == System::Direct {
+        return netns::ip(&format!(
+            "link add eth0 netns {ward} type veth peer name eth0 netns {core}\n"
+        ));
+    }
+    netns::ip(&format!(
+        "link add eth0 netns {ward} type veth peer name ward0 netns {between}\n\
+         link add eth0 netns {core} type veth peer name core0 netns {between}\n"
+    ))?;
+    for port in ["ward0", "core0"] {
+        spaces.between.shell(&format!(
+            "{}ip link set {port} up",
+            as_a_wire(port, SYSTEM_MASK)
+        ))?;
+    }
+    Ok(())
+}
+
+/// Frames cross as a wire would carry them: none merged, checksums complete.
+fn as_a_wire(interface: &str, mask: &str) -> String {
+    format!(
+        "ethtool -K {interface} tx off sg off tso off gso off gro off rxvlan off txvlan off \
+         tx-vlan-stag-hw-insert off rx-vlan-stag-hw-parse off >/dev/null\n\
+         echo {mask} > /sys/class/net/{interface}/queues/rx-0/rps_cpus\n"
+    )
+}
+
+fn configure_end(space: &Namespace, own: &Station, peer: &Station) -> Result<()> {
+    let wire = as_a_wire("eth0", ENDS_MASK);
+    // Short connections in quick succession: many ports, each free again soon (RFC 6191).
+    space.shell(&format!(
+        "ip link set eth0 address {mac}\n{wire}ip link set eth0 up\n\
+         ip address add {ip}/16 dev eth0\n\
+         ip neighbour replace {peer_ip} lladdr {peer_mac} dev eth0 nud permanent\n\
+         echo 1024 65535 > /proc/sys/net/ipv4/ip_local_port_range\n\
+         echo 1 > /proc/sys/net/ipv4/tcp_tw_reuse\n\
+         echo 4096 > /proc/sys/net/core/somaxconn\n\
+         echo 8192 > /proc/sys/net/ipv4/tcp_max_syn_backlog\n",
+        mac = mac_text(own.mac),
+        ip = own.ip,
+        peer_ip = peer.ip,
+        peer_mac = mac_text(peer.mac),
+    ))
+}
+
+fn configure(home: &Path, driver: &str, allowlist: &Allowlist, room: Room) -> String {
+    let home = home.display();
+    let Room { flows, per_device } = room;
+    let devices = allowlist.devices.len() + 1_024;
+    format!(
+        "[ports.ward]\ndriver = \"{driver}\"\ninterface = \"ward0\"\n\n\
+         [ports.core]\ndriver = \"{driver}\"\ninterface = \"core0\"\n\n\
+         [workers]\ncores = [{SYSTEM_CPU}]\npoll = \"busy\"\n\n\
+         [control]\nsocket = \"{home}/control.sock\"\n\n\
+         [state]\ndir = \"{home}\"\nheartbeat = \"{home}/heartbeat\"\n\n\
+         [policy]\ninitial = \"{home}/{POLICY}\"\n\n\
+         [limits]\nflows = {flows}\nflows_per_device = {per_device}\n\
+         half_open_per_device = {per_device}\ndevices = {devices}\nnew_flows_per_burst = 64\n"
+    )
+}
+
+fn wait_for_socket(socket: &Path, program: &Program) -> Result<()> {
+    let deadline = Instant::now() + START_LIMIT;
+    while UnixStream::connect(socket).is_err() {
+        if !program.alive() {
+            bail!("the gateway has ended");
+        }
+        ensure!(Instant::now() < deadline, "the gateway does not answer");
+        interrupt::sleep(Duration::from_millis(20))?;
+    }
+    Ok(())
+}
+
+/// Resident and huge-page memory in bytes, from the text of `/proc/PID/status`.
+fn memory(status: &str) -> Option<u64> {
+    let kib = |name: &str| -> Option<u64> {
+        let line = status.lines().find_map(|line| line.strip_prefix(name))?;
+        line.trim_start_matches(':')
+            .split_whitespace()
+            .next()?
+            .parse()
+            .ok()
+    };
+    Some((kib("VmRSS")? + kib("HugetlbPages").unwrap_or(0)) * 1024)
+}
+
+/// The packets of each counter in a ruleset that nft prints.
+fn counted(rules: &str) -> Vec<u64> {
+    let after = rules.split("counter packets ").skip(1);
+    after
+        .filter_map(|text| text.split_whitespace().next()?.parse().ok())
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn memory_is_what_is_resident_and_what_is_in_huge_pages() {
+        let text = "Name:\twardline\nVmRSS:\t   1000 kB\nThreads:\t3\nHugetlbPages:\t    2048 kB\n";
+        assert_eq!(memory(text), Some(3_048 * 1_024));
+        assert_eq!(memory("Name:\tgone\n"), None);
+    }
+
+    #[test]
+    fn the_counters_of_a_ruleset_are_found_in_order() {
+        let rules = "ct state established,related counter packets 120 bytes 9000 accept\n\
+                     tcp dport { 80, 104 } counter packets 3 bytes 180 accept\n";
+        assert_eq!(counted(rules), [120, 3]);
+        assert!(counted("chain forward { }").is_empty());
+    }
+}
