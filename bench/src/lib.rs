@@ -1,8 +1,12 @@
 //! The side-by-side harness: Wardline next to its alternatives, in one run on one machine.
 
 pub mod application;
+pub mod cpus;
+pub mod hugepages;
 pub mod interrupt;
 pub mod options;
+pub mod process;
+pub mod raw;
 pub mod sample;
 pub mod suites;
 

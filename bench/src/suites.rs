@@ -2,8 +2,7 @@
 
 use anyhow::Result;
 
-use crate::application;
-use crate::{Findings, Options, Suite};
+use crate::{Findings, Options, Suite, application, raw};
 
 /// A suite and the function that runs it.
 #[derive(Debug, Clone, Copy)]
@@ -21,10 +20,19 @@ pub struct Entry {
 }
 
 /// All suites.
-pub const SUITES: &[Entry] = &[Entry {
-    suite: Suite::Application,
-    name: "application",
-    systems: &application::SYSTEMS,
-    families: &application::FAMILIES,
-    run: application::run,
-}];
+pub const SUITES: &[Entry] = &[
+    Entry {
+        suite: Suite::Raw,
+        name: "raw",
+        systems: raw::SYSTEMS,
+        families: raw::FAMILIES,
+        run: raw::run,
+    },
+    Entry {
+        suite: Suite::Application,
+        name: "application",
+        systems: &application::SYSTEMS,
+        families: &application::FAMILIES,
+        run: application::run,
+    },
+];

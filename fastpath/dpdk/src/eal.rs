@@ -302,7 +302,9 @@ fn arguments(config: &EalConfig, memory: Memory) -> Result<Vec<CString>, Error> 
     }
     list.extend(["--no-telemetry".into(), "--log-level=*:warning".into()]);
     if config.pci.is_empty() {
-        list.push("--no-pci".into());
+        // Nobody but the CPU reads the buffers, so physical addresses do not matter; going by them,
+        // a pool would fall into as many pieces as it has huge pages.
+        list.extend(["--no-pci".into(), "--iova-mode=va".into()]);
     }
     for address in &config.pci {
         if !address.starts_with(|first: char| first.is_ascii_hexdigit()) {

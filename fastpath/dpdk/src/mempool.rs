@@ -84,7 +84,7 @@ impl Mempool {
     /// Makes a pool of `count` buffers, each for a frame of `mtu` bytes payload.
     ///
     /// # Errors
-    /// When the memory does not suffice or is not in one piece.
+    /// When the memory does not suffice.
     pub fn new(_eal: &Eal, count: u32, mtu: u16) -> Result<Self, Error> {
         if count < COUNT_MIN {
             return Err(Error::Config {
@@ -117,11 +117,6 @@ impl Mempool {
             room,
             cause: DpdkError::last(),
         })?;
-        // SAFETY: raw is a valid pool.
-        let chunks = unsafe { dpdk_sys::shim_mempool_chunks(raw.as_ptr()) };
-        if chunks != 1 {
-            return Err(Error::MempoolChunks { chunks });
-        }
         Ok(Self {
             raw,
             count,
@@ -146,9 +141,15 @@ impl Mempool {
         unsafe { dpdk_sys::shim_mempool_stride(self.raw.as_ptr()) }
     }
 
-    /// Whether the buffers lie side by side, as the AF_XDP driver believes.
+    /// In how many pieces of memory the buffers lie.
+    pub(crate) fn chunks(&self) -> u32 {
+        // SAFETY: the pool is valid for the life of the process.
+        unsafe { dpdk_sys::shim_mempool_chunks(self.raw.as_ptr()) }
+    }
+
+    /// Whether the buffers of a pool in one piece lie side by side, as the AF_XDP driver believes.
     pub(crate) fn is_gapless(&self) -> bool {
-        // SAFETY: the pool is valid for the life of the process and has one chunk of memory.
+        // SAFETY: the pool is valid for the life of the process and has at least one chunk.
         let span = unsafe { dpdk_sys::shim_mempool_span(self.raw.as_ptr()) };
         span <= u64::from(self.count) * u64::from(self.stride())
     }

@@ -255,7 +255,16 @@ fn check_pools(config: &PortConfig, pools: &[Mempool]) -> Result<(), Error> {
 }
 
 /// The kernel takes packet memory in pieces of a page at most, and a frame has to fit into one.
+///
+/// The AF_XDP driver tells the kernel of a pool's first piece of memory only.
 fn check_af_xdp(config: &PortConfig, pools: &[Mempool]) -> Result<(), Error> {
+    if let Some(chunks) = pools
+        .iter()
+        .map(Mempool::chunks)
+        .find(|chunks| *chunks != 1)
+    {
+        return Err(Error::MempoolChunks { chunks });
+    }
     match pools.iter().find(|pool| pool.stride() > page_size()) {
         Some(_) => Err(Error::Mtu {
             port: config.name.clone(),

@@ -334,10 +334,10 @@ fn workers(config: &Config, complain: &mut impl FnMut(&str, String)) {
 
 fn memory(config: &Config, complain: &mut impl FnMut(&str, String)) {
     let memory = &config.memory;
-    if let Some(buffers) = memory.buffers.filter(|b| !(2_048..=1_048_576).contains(b)) {
+    if let Some(buffers) = memory.buffers.filter(|b| !(2_048..=8_388_608).contains(b)) {
         complain(
             "memory.buffers",
-            format!("{buffers} is not between 2,048 and 1,048,576"),
+            format!("{buffers} is not between 2,048 and 8,388,608"),
         );
     }
     if let Some(mib) = memory.mib.filter(|m| !(64..=65_536).contains(m)) {

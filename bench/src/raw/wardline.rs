@@ -1,0 +1,188 @@
+//! Wardline itself, with everything on.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail};
+use tokio::runtime::Runtime;
+use wardline_control::view::{SideCounters, Status};
+use wardline_control::{Client, ClientError};
+use wardline_policy::Reason;
+
+use super::allowlist;
+use super::corner::{Corner, Mix, Sizes};
+use super::system::{Bench, Reading, Running, System};
+use crate::interrupt;
+use crate::process::{Process, bound_to};
+
+/// Bytes of a packet buffer with its description, for the ordinary MTU and for the smaller one.
+const BUFFER_BYTES: [u64; 2] = [4_104, 2_056];
+/// Below this, buffers take half the memory: for corners with more flows than `MANY`.
+const SMALL_MTU: u16 = 1_400;
+const MTU: u16 = 1_500;
+const MANY: u32 = 262_144;
+/// What DPDK and the rings take beside the buffers, in MiB.
+const BESIDE_MIB: u64 = 96;
+/// How long it may take to compile the policy and start.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// The fast path of this repository.
+#[derive(Debug, Clone, Copy)]
+pub struct Wardline;
+
+impl System for Wardline {
+    fn name(&self) -> &'static str {
+        "wardline"
+    }
+
+    fn packet_memory_mib(&self, corner: &Corner) -> u64 {
+        let bytes = BUFFER_BYTES[usize::from(mtu(corner) == SMALL_MTU)];
+        u64::from(Bench::buffers(corner)) * bytes / (1 << 20) + BESIDE_MIB
+    }
+
+    fn forwards(&self, corner: &Corner) -> f64 {
+        corner.forwarded()
+    }
+
+    fn start(&self, bench: &Bench<'_>) -> Result<Box<dyn Running>> {
+        let policy = bench.folder.join("policy.json");
+        let document = serde_json::to_vec(&allowlist::document(bench.corner))?;
+        write(&policy, &document)?;
+        let configuration = bench.folder.join("fastpath.toml");
+        write(&configuration, self.configuration(bench).as_bytes())?;
+        // It binds its worker itself, to a CPU it must be allowed to use.
+        let cpus = [bench.cpus.rest, bench.cpus.packets];
+        let mut command = bound_to(&cpus, bench.programs.join("wardline-fastpath"));
+        command.arg("--config").arg(&configuration);
+        let log = bench.folder.join("fastpath.log");
+        let mut process = Process::start(self.name(), &mut command, &log)?;
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()?;
+        let socket = bench.folder.join("control.sock");
+        let client = connect(&runtime, &socket, &mut process)?;
+        Ok(Box::new(RunningWardline {
+            process,
+            runtime,
+            client,
+            expected: expected(bench.corner.mix),
+        }))
+    }
+}
+
+impl Wardline {
+    fn configuration(&self, bench: &Bench<'_>) -> String {
+        let [ward, core] = bench.ports();
+        let folder = bench.folder.display();
+        let memory = self.packet_memory_mib(bench.corner);
+        let (buffers, mtu) = (Bench::buffers(bench.corner), mtu(bench.corner));
+        let huge = if bench.huge_pages { "require" } else { "never" };
+        let cpu = bench.cpus.packets;
+        // Room for half as many again: the part for half-open conversations is not for these.
+        let flows = (bench.corner.flows + bench.corner.flows / 2).max(262_144);
+        format!(
+            r#"
+[ports.ward]
+driver = "devargs"
+devargs = "{ward}"
+mtu = {mtu}
+[ports.core]
+driver = "devargs"
+devargs = "{core}"
+mtu = {mtu}
+[workers]
+poll = "busy"
+cores = [{cpu}]
+[memory]
+mib = {memory}
+huge_pages = "{huge}"
+buffers = {buffers}
+[control]
+socket = "{folder}/control.sock"
+[state]
+dir = "{folder}/state"
+heartbeat = "{folder}/heartbeat"
+[policy]
+initial = "{folder}/policy.json"
+[limits]
+flows = {flows}
+flows_per_device = {flows}
+"#
+        )
+    }
+}
+
+/// With a million frames in memory twice, the size of a buffer decides whether they fit.
+fn mtu(corner: &Corner) -> u16 {
+    if corner.flows > MANY && corner.sizes == Sizes::One(64) {
+        SMALL_MTU
+    } else {
+        MTU
+    }
+}
+
+fn write(path: &Path, bytes: &[u8]) -> Result<()> {
+    fs::write(path, bytes).with_context(|| format!("writing {}", path.display()))
+}
+
+fn connect(runtime: &Runtime, socket: &PathBuf, process: &mut Process) -> Result<Client> {
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        process.check()?;
+        match runtime.block_on(Client::connect(socket, "wardline-bench")) {
+            Ok(client) => return Ok(client),
+            Err(ClientError::Connect { .. }) if Instant::now() < deadline => {}
+            Err(error) => bail!("{error}"),
+        }
+        interrupt::sleep(Duration::from_millis(20))?;
+    }
+}
+
+/// The reasons frames may have once every conversation is known.
+fn expected(mix: Mix) -> &'static [Reason] {
+    match mix {
+        Mix::Allowed => &[Reason::Established],
+        Mix::HalfDenied => &[Reason::Established, Reason::NoRule],
+        Mix::Denied => &[Reason::NoRule],
+    }
+}
+
+#[derive(Debug)]
+struct RunningWardline {
+    process: Process,
+    runtime: Runtime,
+    client: Client,
+    expected: &'static [Reason],
+}
+
+impl Running for RunningWardline {
+    fn process(&mut self) -> &mut Process {
+        &mut self.process
+    }
+
+    fn read(&mut self) -> Result<Reading> {
+        self.process.check()?;
+        let status = self.runtime.block_on(self.client.status())?;
+        Ok(reading(&status, self.expected))
+    }
+}
+
+fn reading(status: &Status, expected: &[Reason]) -> Reading {
+    let sides: [&SideCounters; 2] = [&status.counters.ward, &status.counters.core];
+    let mut amiss = BTreeMap::new();
+    for (reason, count) in sides.into_iter().flat_map(|side| &side.by_reason) {
+        if !expected.contains(reason) {
+            *amiss.entry(reason.name().to_owned()).or_default() += count;
+        }
+    }
+    // The worker's own clock, read with its counters.
+    let at = status.workers.first().map_or(0, |w| w.elapsed_ns);
+    Reading {
+        at: Duration::from_nanos(at),
+        received: sides.iter().map(|side| side.received).sum(),
+        forwarded: sides.iter().map(|side| side.forwarded).sum(),
+        amiss,
+    }
+}
