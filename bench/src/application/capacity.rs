@@ -3,13 +3,13 @@
 use anyhow::{Context, Result, ensure};
 
 use super::allowlist::Allowlist;
-use super::dut::{Dut, Room, System};
+use super::dut::{Bench, Dut, Room, System};
 use super::held::{Crowd, Ends};
 use super::kernel::{Setting, slab};
 use super::packet::{Listener, Sender};
 use super::record::{Place, Record};
 use super::{SERVER, http};
-use crate::{Better, Options};
+use crate::Better;
 
 /// How many connections, in a full and in a quick run.
 const FULL: (u32, u32) = (1_000_000, 1_000);
@@ -26,8 +26,8 @@ pub const SYSTEMS: [System; 2] = [System::BridgeNftables, System::WardlineXdp];
 ///
 /// # Errors
 /// When the system does not start, or the ends fail.
-pub fn measure(system: System, options: &Options, record: &mut Record) -> Result<()> {
-    let (count, devices) = if options.quick { QUICK } else { FULL };
+pub fn measure(system: System, bench: Bench<'_>, record: &mut Record) -> Result<()> {
+    let (count, devices) = if bench.options.quick { QUICK } else { FULL };
     let crowd = Crowd {
         count,
         devices,
@@ -42,8 +42,8 @@ pub fn measure(system: System, options: &Options, record: &mut Record) -> Result
     // Both keep part of their room for connections that are not yet established.
     let room = count + count / 4;
     let _limit = Setting::raise(LIMIT, room.into())?;
-    let empty = weigh_empty(system, &allowlist, options)?;
-    let dut = Dut::start(system, &allowlist, room_for(room, &crowd), options)?;
+    let empty = weigh_empty(system, &allowlist, bench)?;
+    let dut = Dut::start(system, &allowlist, room_for(room, &crowd), bench)?;
     let ends = Ends {
         ward: both(&dut, End::Ward)?,
         core: both(&dut, End::Core)?,
@@ -66,7 +66,7 @@ pub fn measure(system: System, options: &Options, record: &mut Record) -> Result
         corner: format!("{count} held connections of {devices} devices"),
     };
     let lost = f64::from(count - outcome.held);
-    let each = full.saturating_sub(empty) as f64 / f64::from(outcome.held.max(1));
+    let each = (full - empty) / f64::from(outcome.held.max(1));
     record.add(
         &place,
         "connections held",
@@ -93,7 +93,7 @@ pub fn measure(system: System, options: &Options, record: &mut Record) -> Result
         &place,
         "memory",
         "MiB",
-        full as f64 / f64::from(1 << 20),
+        full / f64::from(1 << 20),
         Better::Lower,
     );
     Ok(())
@@ -101,19 +101,19 @@ pub fn measure(system: System, options: &Options, record: &mut Record) -> Result
 
 /// The memory of the same system with the same devices and room for hardly any connection: tables
 /// are allocated at start, so a look before and after the connections would see no difference.
-fn weigh_empty(system: System, allowlist: &Allowlist, options: &Options) -> Result<u64> {
+fn weigh_empty(system: System, allowlist: &Allowlist, bench: Bench<'_>) -> Result<f64> {
     let room = Room {
         flows: HARDLY_ANY,
         per_device: HARDLY_ANY,
     };
-    weigh(&Dut::start(system, allowlist, room, options)?)
+    weigh(&Dut::start(system, allowlist, room, bench)?)
 }
 
 /// The gateway's memory, or what the kernel tracks connections with, in bytes.
-fn weigh(dut: &Dut) -> Result<u64> {
+fn weigh(dut: &Dut) -> Result<f64> {
     match dut.gateway_memory()? {
         Some(bytes) => Ok(bytes),
-        None => slab("nf_conntrack"),
+        None => Ok(slab("nf_conntrack")? as f64),
     }
 }
 

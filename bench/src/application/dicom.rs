@@ -10,9 +10,9 @@ use std::time::Instant;
 use anyhow::{Context, Result, ensure};
 use wardline_lab::netns::{self, Namespace};
 
-use super::http::wait_for_listener;
-use super::program::Program;
+use super::http::{mortal, wait_for_listener};
 use crate::interrupt;
+use crate::process::Process;
 
 /// TCP port of the archive.
 pub const PORT: u16 = 104;
@@ -131,7 +131,7 @@ fn grey_ramp(size: usize) -> Vec<u8> {
 /// The archive: takes what it is sent and keeps nothing. Ended when dropped.
 #[derive(Debug)]
 pub struct Archive {
-    _program: Program,
+    _process: Process,
     address: SocketAddr,
 }
 
@@ -140,25 +140,14 @@ impl Archive {
     ///
     /// # Errors
     /// When it does not start: its log says why.
-    pub fn start(
-        namespace: &Namespace,
-        cpu: &str,
-        address: SocketAddr,
-        scratch: &Path,
-    ) -> Result<Self> {
-        let mut command = without_nagle(namespace.command("taskset"));
-        command.args(["-c", cpu, "storescp", "--ignore", "--max-pdu", PDU]);
-        let program = Program::start(
-            "archive",
-            {
-                command.arg(address.port().to_string());
-                command
-            },
-            scratch,
-        )?;
-        wait_for_listener(namespace, address).with_context(|| program.last_words())?;
+    pub fn start(namespace: &Namespace, address: SocketAddr, scratch: &Path) -> Result<Self> {
+        let mut command = without_nagle(mortal(namespace, "storescp"));
+        command.args(["--ignore", "--max-pdu", PDU]);
+        command.arg(address.port().to_string());
+        let mut process = Process::start("storescp", &mut command, &scratch.join("storescp.log"))?;
+        wait_for_listener(namespace, address, &mut process)?;
         Ok(Self {
-            _program: program,
+            _process: process,
             address,
         })
     }
@@ -168,11 +157,11 @@ impl Archive {
     ///
     /// # Errors
     /// When one image was not stored.
-    pub fn store(&self, from: &Namespace, cpu: &str, images: &Images, repeats: u32) -> Result<f64> {
+    pub fn store(&self, from: &Namespace, images: &Images, repeats: u32) -> Result<f64> {
         ensure!(repeats > 0, "no image would be sent");
         interrupt::check()?;
-        let mut command = without_nagle(from.command("taskset"));
-        command.args(["-c", cpu, "storescu", "--required", "--max-pdu", PDU]);
+        let mut command = without_nagle(from.command("storescu"));
+        command.args(["--required", "--max-pdu", PDU]);
         command.args(["--timeout", "5", "--repeat", &repeats.to_string()]);
         command.args(["--scan-directories", &self.address.ip().to_string()]);
         command

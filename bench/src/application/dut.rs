@@ -5,25 +5,20 @@
 
 use std::fs;
 use std::os::unix::net::UnixStream;
+use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
-use std::process;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, ensure};
 use wardline_lab::control::Control;
 use wardline_lab::netns::{self, Namespace};
 
 use super::allowlist::{Allowlist, mac_text};
 use super::frame::Station;
-use super::program::Program;
+use crate::cpus::Cpus;
+use crate::process::{Process, bound_to};
 use crate::{Options, interrupt};
 
-/// CPU core of clients, servers and attackers, as a list for `taskset`.
-pub const ENDS_CPU: &str = "0";
-/// The other core, as `rps_cpus` wants it, and as Wardline does.
-const ENDS_MASK: &str = "1";
-const SYSTEM_MASK: &str = "2";
-const SYSTEM_CPU: u16 = 1;
 /// The gateway's policy file; a gateway that never got one calls its policy otherwise.
 const POLICY: &str = "policy.toml";
 /// How long a gateway may take to answer.
@@ -79,6 +74,15 @@ impl System {
     }
 }
 
+/// What every system is started with.
+#[derive(Debug, Clone, Copy)]
+pub struct Bench<'a> {
+    /// Where programs and files lie.
+    pub options: &'a Options,
+    /// A core for the ends and one for the system.
+    pub cpus: Cpus,
+}
+
 /// Room in the gateway's tables.
 #[derive(Debug, Clone, Copy)]
 pub struct Room {
@@ -99,7 +103,7 @@ pub struct Dut {
 
 #[derive(Debug)]
 struct Gateway {
-    program: Program,
+    process: Process,
     control: Control,
 }
 
@@ -140,20 +144,22 @@ impl Dut {
         system: System,
         allowlist: &Allowlist,
         room: Room,
-        options: &Options,
+        bench: Bench<'_>,
     ) -> Result<Self> {
         interrupt::check()?;
-        let space =
-            |part: &str| Namespace::new(format!("wardline-bench-{}-app-{part}", process::id()));
+        let Bench { options, cpus } = bench;
+        let space = |part: &str| {
+            Namespace::new(format!("wardline-bench-{}-app-{part}", std::process::id()))
+        };
         let spaces = Spaces {
             ward: space("ward"),
             core: space("core"),
             between: space("box"),
         };
-        lay_cables(&spaces, system)?;
+        lay_cables(&spaces, system, cpus)?;
         let client = allowlist.devices.first().context("no device is listed")?;
-        configure_end(&spaces.ward, client, &allowlist.server)?;
-        configure_end(&spaces.core, &allowlist.server, client)?;
+        configure_end(&spaces.ward, client, &allowlist.server, cpus)?;
+        configure_end(&spaces.core, &allowlist.server, client, cpus)?;
         let mut dut = Self {
             gateway: None,
             spaces,
@@ -167,7 +173,7 @@ impl Dut {
                 dut.filter(allowlist, &options.scratch)?;
             }
             System::WardlineXdp | System::WardlinePacket => {
-                dut.gateway = Some(dut.start_gateway(allowlist, room, options)?);
+                dut.gateway = Some(dut.start_gateway(allowlist, room, bench)?);
             }
         }
         Ok(dut)
@@ -206,8 +212,9 @@ impl Dut {
         &self,
         allowlist: &Allowlist,
         room: Room,
-        options: &Options,
+        bench: Bench<'_>,
     ) -> Result<Gateway> {
+        let Bench { options, cpus } = bench;
         let home = options.scratch.join("gateway");
         if home.exists() {
             // A policy saved by the gateway before would come before this one.
@@ -217,20 +224,28 @@ impl Dut {
         let driver = self.system.driver().context("no gateway")?;
         let files = [
             (POLICY, allowlist.policy()),
-            ("fastpath.toml", configure(&home, driver, allowlist, room)),
+            (
+                "fastpath.toml",
+                configure(&home, driver, allowlist, room, cpus),
+            ),
         ];
         for (name, text) in files {
             fs::write(home.join(name), text).with_context(|| format!("writing {name}"))?;
         }
         let fastpath: PathBuf = options.programs.join("wardline-fastpath");
         ensure!(fastpath.exists(), "{} was not built", fastpath.display());
-        let mut command = self.spaces.between.command(fastpath);
-        command.arg("--config").arg(home.join("fastpath.toml"));
-        let program = Program::start("gateway", command, &options.scratch)?;
+        let mut command = bound_to(&[cpus.packets], "ip");
+        command.args(["netns", "exec", self.spaces.between.name()]);
+        command
+            .arg(fastpath)
+            .arg("--config")
+            .arg(home.join("fastpath.toml"));
+        command.process_group(0);
+        let mut process = Process::start("gateway", &mut command, &home.join("log"))?;
         let socket = home.join("control.sock");
-        wait_for_socket(&socket, &program).with_context(|| program.last_words())?;
+        wait_for_socket(&socket, &mut process)?;
         let control = Control::connect(&socket)?;
-        Ok(Gateway { program, control })
+        Ok(Gateway { process, control })
     }
 
     /// Fails unless the system's own counters show that it kept to the allowlist and let the
@@ -271,15 +286,10 @@ impl Dut {
     ///
     /// # Errors
     /// When the process is gone. `None` without a gateway.
-    pub fn gateway_memory(&self) -> Result<Option<u64>> {
-        let Some(gateway) = &self.gateway else {
-            return Ok(None);
-        };
-        let path = format!("/proc/{}/status", gateway.program.pid());
-        let text = fs::read_to_string(&path).with_context(|| format!("reading {path}"))?;
-        memory(&text)
-            .with_context(|| format!("{path} says nothing of memory"))
-            .map(Some)
+    pub fn gateway_memory(&self) -> Result<Option<f64>> {
+        let memory = |gateway: &Gateway| gateway.process.memory_mib();
+        let mib = self.gateway.as_ref().map(memory).transpose()?;
+        Ok(mib.map(|mib| mib * f64::from(1 << 20)))
     }
 
     /// Connections the system holds by its own count. `None` for one that keeps none.
@@ -304,7 +314,7 @@ impl Dut {
 }
 
 /// The namespaces with the cables between them.
-fn lay_cables(spaces: &Spaces, system: System) -> Result<()> {
+fn lay_cables(spaces: &Spaces, system: System, cpus: Cpus) -> Result<()> {
     for space in spaces.all() {
         netns::ip(&format!("netns add {}\n", space.name()))?;
         space.shell(
@@ -325,23 +335,24 @@ fn lay_cables(spaces: &Spaces, system: System) -> Result<()> {
     for port in ["ward0", "core0"] {
         spaces.between.shell(&format!(
             "{}ip link set {port} up",
-            as_a_wire(port, SYSTEM_MASK)
+            as_a_wire(port, cpus.packets)
         ))?;
     }
     Ok(())
 }
 
 /// Frames cross as a wire would carry them: none merged, checksums complete.
-fn as_a_wire(interface: &str, mask: &str) -> String {
+fn as_a_wire(interface: &str, cpu: usize) -> String {
+    let mask = 1_u64 << cpu;
     format!(
         "ethtool -K {interface} tx off sg off tso off gso off gro off rxvlan off txvlan off \
          tx-vlan-stag-hw-insert off rx-vlan-stag-hw-parse off >/dev/null\n\
-         echo {mask} > /sys/class/net/{interface}/queues/rx-0/rps_cpus\n"
+         echo {mask:x} > /sys/class/net/{interface}/queues/rx-0/rps_cpus\n"
     )
 }
 
-fn configure_end(space: &Namespace, own: &Station, peer: &Station) -> Result<()> {
-    let wire = as_a_wire("eth0", ENDS_MASK);
+fn configure_end(space: &Namespace, own: &Station, peer: &Station, cpus: Cpus) -> Result<()> {
+    let wire = as_a_wire("eth0", cpus.rest);
     // Short connections in quick succession: many ports, each free again soon (RFC 6191).
     space.shell(&format!(
         "ip link set eth0 address {mac}\n{wire}ip link set eth0 up\n\
@@ -358,14 +369,15 @@ fn configure_end(space: &Namespace, own: &Station, peer: &Station) -> Result<()>
     ))
 }
 
-fn configure(home: &Path, driver: &str, allowlist: &Allowlist, room: Room) -> String {
+fn configure(home: &Path, driver: &str, allowlist: &Allowlist, room: Room, cpus: Cpus) -> String {
     let home = home.display();
     let Room { flows, per_device } = room;
     let devices = allowlist.devices.len() + 1_024;
+    let cpu = cpus.packets;
     format!(
         "[ports.ward]\ndriver = \"{driver}\"\ninterface = \"ward0\"\n\n\
          [ports.core]\ndriver = \"{driver}\"\ninterface = \"core0\"\n\n\
-         [workers]\ncores = [{SYSTEM_CPU}]\npoll = \"busy\"\n\n\
+         [workers]\ncores = [{cpu}]\npoll = \"busy\"\n\n\
          [control]\nsocket = \"{home}/control.sock\"\n\n\
          [state]\ndir = \"{home}\"\nheartbeat = \"{home}/heartbeat\"\n\n\
          [policy]\ninitial = \"{home}/{POLICY}\"\n\n\
@@ -374,29 +386,14 @@ fn configure(home: &Path, driver: &str, allowlist: &Allowlist, room: Room) -> St
     )
 }
 
-fn wait_for_socket(socket: &Path, program: &Program) -> Result<()> {
+fn wait_for_socket(socket: &Path, process: &mut Process) -> Result<()> {
     let deadline = Instant::now() + START_LIMIT;
     while UnixStream::connect(socket).is_err() {
-        if !program.alive() {
-            bail!("the gateway has ended");
-        }
+        process.check()?;
         ensure!(Instant::now() < deadline, "the gateway does not answer");
         interrupt::sleep(Duration::from_millis(20))?;
     }
     Ok(())
-}
-
-/// Resident and huge-page memory in bytes, from the text of `/proc/PID/status`.
-fn memory(status: &str) -> Option<u64> {
-    let kib = |name: &str| -> Option<u64> {
-        let line = status.lines().find_map(|line| line.strip_prefix(name))?;
-        line.trim_start_matches(':')
-            .split_whitespace()
-            .next()?
-            .parse()
-            .ok()
-    };
-    Some((kib("VmRSS")? + kib("HugetlbPages").unwrap_or(0)) * 1024)
 }
 
 /// The packets of each counter in a ruleset that nft prints.
@@ -410,13 +407,6 @@ fn counted(rules: &str) -> Vec<u64> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn memory_is_what_is_resident_and_what_is_in_huge_pages() {
-        let text = "Name:\twardline\nVmRSS:\t   1000 kB\nThreads:\t3\nHugetlbPages:\t    2048 kB\n";
-        assert_eq!(memory(text), Some(3_048 * 1_024));
-        assert_eq!(memory("Name:\tgone\n"), None);
-    }
 
     #[test]
     fn the_counters_of_a_ruleset_are_found_in_order() {

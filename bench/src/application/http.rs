@@ -3,14 +3,15 @@
 use std::fs;
 use std::net::{SocketAddr, TcpStream};
 use std::path::Path;
+use std::process::Command;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail, ensure};
 use wardline_lab::netns::{self, Namespace};
 
 use super::packet::inside;
-use super::program::Program;
 use crate::interrupt;
+use crate::process::Process;
 
 /// TCP port of the server.
 pub const PORT: u16 = 80;
@@ -20,7 +21,7 @@ const START_LIMIT: Duration = Duration::from_secs(5);
 /// The web server, with one object of each size it was asked for; ended when dropped.
 #[derive(Debug)]
 pub struct Server {
-    _program: Program,
+    _process: Process,
     address: SocketAddr,
 }
 
@@ -32,7 +33,6 @@ impl Server {
     /// When it does not start: its log says why.
     pub fn start(
         namespace: &Namespace,
-        cpu: &str,
         address: SocketAddr,
         sizes: &[u64],
         scratch: &Path,
@@ -42,13 +42,12 @@ impl Server {
         let configuration = home.join("nginx.conf");
         fs::write(&configuration, configure(&home, address))
             .with_context(|| format!("writing {}", configuration.display()))?;
-        let mut command = namespace.command("taskset");
-        command.args(["-c", cpu, "nginx", "-c"]).arg(configuration);
-        command.arg("-p").arg(&home);
-        let program = Program::start("web", command, scratch)?;
-        wait_for_listener(namespace, address).with_context(|| program.last_words())?;
+        let mut command = mortal(namespace, "nginx");
+        command.arg("-c").arg(configuration).arg("-p").arg(&home);
+        let mut process = Process::start("nginx", &mut command, &scratch.join("nginx.log"))?;
+        wait_for_listener(namespace, address, &mut process)?;
         Ok(Self {
-            _program: program,
+            _process: process,
             address,
         })
     }
@@ -57,6 +56,13 @@ impl Server {
     pub fn url(&self, size: u64) -> String {
         format!("http://{}/{size}", self.address)
     }
+}
+
+/// A program in the namespace that does not outlive the harness, whatever happens to that.
+pub fn mortal(namespace: &Namespace, program: &str) -> Command {
+    let mut command = namespace.command("setpriv");
+    command.args(["--pdeathsig", "KILL", program]);
+    command
 }
 
 fn write_objects(home: &Path, sizes: &[u64]) -> Result<()> {
@@ -90,8 +96,12 @@ fn configure(home: &Path, address: SocketAddr) -> String {
 /// Waits until somebody listens at `address`, seen from the server's own namespace.
 ///
 /// # Errors
-/// When nobody does in time.
-pub fn wait_for_listener(namespace: &Namespace, address: SocketAddr) -> Result<()> {
+/// When nobody does in time, or whoever should has ended.
+pub fn wait_for_listener(
+    namespace: &Namespace,
+    address: SocketAddr,
+    server: &mut Process,
+) -> Result<()> {
     let deadline = Instant::now() + START_LIMIT;
     loop {
         let open = inside(namespace, || {
@@ -100,6 +110,7 @@ pub fn wait_for_listener(namespace: &Namespace, address: SocketAddr) -> Result<(
         if open {
             return Ok(());
         }
+        server.check()?;
         ensure!(
             Instant::now() < deadline,
             "nothing listens at {address} after {START_LIMIT:?}"
@@ -136,10 +147,10 @@ pub struct Got {
 ///
 /// # Errors
 /// When `wrk` does not run, or says nothing that can be read.
-pub fn offer(namespace: &Namespace, cpu: &str, load: &Load<'_>) -> Result<Got> {
+pub fn offer(namespace: &Namespace, load: &Load<'_>) -> Result<Got> {
     interrupt::check()?;
-    let mut command = namespace.command("taskset");
-    command.args(["-c", cpu, "wrk", "--threads", "1", "--timeout", "2s"]);
+    let mut command = namespace.command("wrk");
+    command.args(["--threads", "1", "--timeout", "2s"]);
     command.args(["--connections", &load.connections.to_string()]);
     command.args(["--duration", &format!("{}s", load.seconds)]);
     if load.close {

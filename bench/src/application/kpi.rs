@@ -7,7 +7,7 @@ use anyhow::{Result, ensure};
 
 use super::attack::{Assault, Scene};
 use super::dicom::{Archive, Images};
-use super::dut::{Dut, ENDS_CPU, System};
+use super::dut::{Dut, System};
 use super::http::{self, Load, Server};
 use super::latency::{self, Pace};
 use super::record::{Place, Record};
@@ -143,7 +143,7 @@ impl Turn<'_> {
             close: kpi.close,
             seconds: kpi.seconds,
         };
-        let got = http::offer(self.dut.ward(), ENDS_CPU, &load)?;
+        let got = http::offer(self.dut.ward(), &load)?;
         let (metric, unit) = kpi.counted.metric();
         record.add(place, metric, unit, kpi.value(&got), Better::Higher);
         let failed = got.failed as f64 / (got.transactions + got.failed) as f64;
@@ -249,8 +249,8 @@ impl Turn<'_> {
     /// When one was not stored.
     pub fn store(&self, images: &Images, options: &Options, record: &mut Record) -> Result<()> {
         let address = SocketAddr::from((SERVER.ip, dicom::PORT));
-        let archive = Archive::start(self.dut.core(), ENDS_CPU, address, &options.scratch)?;
-        let goodput = archive.store(self.dut.ward(), ENDS_CPU, images, REPEATS)?;
+        let archive = Archive::start(self.dut.core(), address, &options.scratch)?;
+        let goodput = archive.store(self.dut.ward(), images, REPEATS)?;
         record.add(
             &self.place(IMAGES),
             "goodput",

@@ -25,7 +25,6 @@ mod kernel;
 mod kpi;
 mod latency;
 mod packet;
-mod program;
 mod record;
 mod timing;
 
@@ -35,11 +34,12 @@ use anyhow::Result;
 
 use self::allowlist::Allowlist;
 use self::dicom::Images;
-use self::dut::{Dut, ENDS_CPU, Room, System};
+use self::dut::{Bench, Dut, Room, System};
 use self::frame::Station;
 use self::http::Server;
 use self::kpi::Turn;
 use self::record::Record;
+use crate::cpus::{self, Pinned};
 use crate::{Findings, Options};
 
 /// The names of the systems.
@@ -99,6 +99,10 @@ pub fn run(options: &Options) -> Result<Findings> {
         }
         return Ok(record.findings());
     }
+    // Whatever is started from here on stays there too, unless it says otherwise.
+    let cpus = cpus::choose()?;
+    let _pinned = Pinned::to(cpus.rest)?;
+    let bench = Bench { options, cpus };
     if FAMILIES
         .iter()
         .any(|family| *family != "held" && wants(options, family))
@@ -107,14 +111,14 @@ pub fn run(options: &Options) -> Result<Findings> {
         let images = images.transpose()?;
         for round in options.round() {
             for &system in &systems {
-                let outcome = take_turn(system, round, images.as_ref(), options, &mut record);
+                let outcome = take_turn(system, round, images.as_ref(), bench, &mut record);
                 record.note(system, "", outcome)?;
             }
         }
     }
     if wants(options, "held") {
         for system in wanted(options, &capacity::SYSTEMS) {
-            let outcome = capacity::measure(system, options, &mut record);
+            let outcome = capacity::measure(system, bench, &mut record);
             record.note(system, "held connections", outcome)?;
         }
     }
@@ -145,9 +149,10 @@ fn take_turn(
     system: System,
     round: u32,
     images: Option<&Images>,
-    options: &Options,
+    bench: Bench<'_>,
     record: &mut Record,
 ) -> Result<()> {
+    let options = bench.options;
     let allowlist = Allowlist {
         devices: vec![CLIENT],
         server: SERVER,
@@ -158,10 +163,10 @@ fn take_turn(
         flows: 262_144,
         per_device: 131_072,
     };
-    let dut = Dut::start(system, &allowlist, room, options)?;
+    let dut = Dut::start(system, &allowlist, room, bench)?;
     let address = SocketAddr::from((SERVER.ip, http::PORT));
     let scratch = &options.scratch;
-    let server = Server::start(dut.core(), ENDS_CPU, address, &kpi::sizes(), scratch)?;
+    let server = Server::start(dut.core(), address, &kpi::sizes(), scratch)?;
     let turn = Turn {
         dut: &dut,
         server: &server,

@@ -1,7 +1,7 @@
 //! Raw frames on an interface of a network namespace.
 
 use std::fs::File;
-use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::path::Path;
 use std::thread;
 
@@ -9,11 +9,11 @@ use anyhow::{Context, Result, anyhow};
 use nix::errno::Errno;
 use nix::ifaddrs::getifaddrs;
 use nix::libc::PACKET_OUTGOING;
-use nix::sched::{CloneFlags, setns};
 use nix::sys::socket::{
     AddressFamily, LinkAddr, MsgFlags, SockFlag, SockProtocol, SockType, SockaddrLike, bind,
     recvfrom, send, setsockopt, socket, sockopt,
 };
+use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
 use wardline_lab::netns::Namespace;
 
 /// Room in a listener's socket, in bytes: a whole batch of frames waits there.
@@ -42,7 +42,7 @@ pub fn inside<T: Send>(namespace: &Namespace, act: impl FnOnce() -> Result<T> + 
 pub fn enter(namespace: &Namespace) -> Result<()> {
     let path = Path::new("/run/netns").join(namespace.name());
     let file = File::open(&path).with_context(|| format!("opening {}", path.display()))?;
-    setns(file, CloneFlags::CLONE_NEWNET)
+    move_into_link_name_space(file.as_fd(), Some(LinkNameSpaceType::Network))
         .with_context(|| format!("entering the namespace {}", namespace.name()))
 }
 
