@@ -111,6 +111,7 @@ pub fn run(options: &Options) -> Result<Findings> {
         let images = images.transpose()?;
         for round in options.round() {
             for &system in &systems {
+                eprintln!("application: round {round}, {}", system.name());
                 let outcome = take_turn(system, round, images.as_ref(), bench, &mut record);
                 record.note(system, "", outcome)?;
             }
@@ -118,6 +119,7 @@ pub fn run(options: &Options) -> Result<Findings> {
     }
     if wants(options, "held") {
         for system in wanted(options, &capacity::SYSTEMS) {
+            eprintln!("application: held connections, {}", system.name());
             let outcome = capacity::measure(system, bench, &mut record);
             record.note(system, "held connections", outcome)?;
         }

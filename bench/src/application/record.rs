@@ -52,6 +52,7 @@ impl Record {
             let said = format!("{error:#}");
             // What follows the first line quotes the input of some tool.
             let reason = said.lines().next().unwrap_or_default();
+            eprintln!("application: {} is absent: {reason}", system.name());
             self.absent(system, corner, reason.to_owned());
         }
         Ok(())
