@@ -1,10 +1,13 @@
 //! The command line.
 
 use std::env;
-use std::path::PathBuf;
+use std::fs;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
 use clap::{Args, Parser, Subcommand};
+use wardline_bench::machine::Facts;
+use wardline_bench::report::{self, Report};
 use wardline_bench::suites::{Entry, SUITES};
 use wardline_bench::{Findings, Options, interrupt};
 
@@ -62,19 +65,48 @@ pub fn run(task: &Task) -> Result<bool> {
         scratch: scratch.path().to_owned(),
     };
     check_names(&options.only)?;
+    let facts = Facts::collect(&options.programs);
     let mut findings = Findings::default();
-    for entry in SUITES {
-        if wants(&options, entry) {
-            let found = (entry.run)(&options).with_context(|| format!("suite {}", entry.name))?;
-            findings.samples.extend(found.samples);
-            findings.absent.extend(found.absent);
+    for entry in SUITES.iter().filter(|entry| wants(&options, entry)) {
+        let found = (entry.run)(&options).with_context(|| format!("suite {}", entry.name))?;
+        findings.samples.extend(found.samples);
+        findings.absent.extend(found.absent);
+    }
+    let complete = complete(&findings);
+    let command = env::args().skip(1).collect::<Vec<_>>().join(" ");
+    let command = format!("cargo xtask bench {command}");
+    let report = Report::new(command, args.quick, args.rounds, facts, findings);
+    deliver(&report, args.json.as_deref(), args.out.as_deref())?;
+    Ok(complete)
+}
+
+/// Prints the table, and writes the files that were asked for.
+fn deliver(report: &Report, json: Option<&Path>, out: Option<&Path>) -> Result<()> {
+    let table = report::table(report);
+    print!("{table}");
+    if let Some(file) = json {
+        let text = serde_json::to_string_pretty(report)?;
+        write(file, &text)?;
+    }
+    if let Some(folder) = out {
+        fs::create_dir_all(folder).with_context(|| format!("creating {}", folder.display()))?;
+        write(&folder.join("table.md"), &table)?;
+        for (name, svg) in report::plots(&report.figures) {
+            write(&folder.join(name), &svg)?;
         }
     }
-    let text = serde_json::to_string_pretty(&findings)?;
-    if let Some(file) = &args.json {
-        std::fs::write(file, &text).with_context(|| format!("writing {}", file.display()))?;
-    }
-    Ok(true)
+    Ok(())
+}
+
+fn write(file: &Path, text: &str) -> Result<()> {
+    fs::write(file, text).with_context(|| format!("writing {}", file.display()))
+}
+
+/// Whether Wardline ran wherever it was asked to, and something was measured at all. A peer that
+/// is absent is a finding; Wardline's absence is a failure.
+fn complete(findings: &Findings) -> bool {
+    let ours = findings.absent.iter().any(|a| report::is_ours(&a.system));
+    !ours && !findings.samples.is_empty()
 }
 
 fn wants(options: &Options, entry: &Entry) -> bool {

@@ -4,9 +4,11 @@ pub mod application;
 pub mod cpus;
 pub mod hugepages;
 pub mod interrupt;
+pub mod machine;
 pub mod options;
 pub mod process;
 pub mod raw;
+pub mod report;
 pub mod sample;
 pub mod suites;
 

@@ -65,6 +65,11 @@ const SETTLE: Duration = Duration::from_secs(30);
 /// A window to see whether it does.
 const LOOK: Duration = Duration::from_millis(200);
 
+/// The corners of a full run, as in the samples.
+pub fn corners() -> Vec<String> {
+    FULL.iter().map(ToString::to_string).collect()
+}
+
 /// Lengths of a measurement.
 #[derive(Debug, Clone, Copy)]
 struct Times {

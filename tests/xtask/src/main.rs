@@ -10,7 +10,7 @@ mod tidy;
 mod tools;
 
 use std::path::PathBuf;
-use std::process::ExitCode;
+use std::process::{Command, ExitCode};
 
 use anyhow::{Result, bail};
 use clap::{Args, Parser, Subcommand};
@@ -34,6 +34,11 @@ enum Task {
     Ward {
         #[command(subcommand)]
         action: WardAction,
+    },
+    /// Measure Wardline next to its alternatives (root)
+    Bench {
+        #[command(subcommand)]
+        action: BenchAction,
     },
     /// Check the repository's own rules
     Tidy,
@@ -84,6 +89,31 @@ enum WardAction {
     Status,
 }
 
+#[derive(Debug, Subcommand)]
+enum BenchAction {
+    /// Every system in turn, in one run on this machine
+    Compare(CompareArgs),
+}
+
+#[derive(Debug, Args)]
+struct CompareArgs {
+    /// A corner of the matrix, in under five minutes
+    #[arg(long)]
+    quick: bool,
+    /// Only these suites, systems or corner families; a wrong name lists those there are
+    #[arg(long, value_name = "NAME", num_args = 1..)]
+    only: Vec<String>,
+    /// How often every system has its turn at every corner
+    #[arg(long, value_name = "N")]
+    rounds: Option<u32>,
+    /// Where to write everything that was measured
+    #[arg(long, value_name = "FILE")]
+    json: Option<PathBuf>,
+    /// Directory for the table and the plots
+    #[arg(long, value_name = "DIR")]
+    out: Option<PathBuf>,
+}
+
 fn main() -> ExitCode {
     match run(Cli::parse().task) {
         Ok(true) => ExitCode::SUCCESS,
@@ -102,6 +132,7 @@ fn run(task: Task) -> Result<bool> {
         Task::Demo(args) => demo(&args)?,
         Task::Test(args) => return Ok(stages::run(&args.stages)),
         Task::Ward { action } => ward(&action)?,
+        Task::Bench { action } => bench(&action)?,
         Task::Tidy => tidy::run()?,
         Task::Clean => clean()?,
     }
@@ -156,6 +187,29 @@ fn ward(action: &WardAction) -> Result<()> {
         WardAction::Down => command.arg("down"),
         WardAction::Status => command.arg("status"),
     };
+    Err(tools::replace_process(command))
+}
+
+fn bench(BenchAction::Compare(args): &BenchAction) -> Result<()> {
+    setup::run_for_bench()?;
+    tools::build_bench()?;
+    let mut command = Command::new(tools::program(tools::BENCH)?);
+    command.env("WARDLINE_LAB_VENV", tools::venv()?);
+    command.arg("compare");
+    if args.quick {
+        command.arg("--quick");
+    }
+    for name in &args.only {
+        command.arg("--only").arg(name);
+    }
+    if let Some(rounds) = args.rounds {
+        command.arg("--rounds").arg(rounds.to_string());
+    }
+    for (flag, path) in [("--json", &args.json), ("--out", &args.out)] {
+        if let Some(path) = path {
+            command.arg(flag).arg(std::path::absolute(path)?);
+        }
+    }
     Err(tools::replace_process(command))
 }
 

@@ -18,6 +18,8 @@ const PACKAGE_LISTS: [&str; 3] = [
     "tests/lab/packages.txt",
     "tests/lab/attacks/packages.txt",
 ];
+/// The systems Wardline is measured beside.
+const BENCH_PACKAGES: &str = "bench/packages.txt";
 /// Pinned Python packages of the laboratory.
 const REQUIREMENTS: [&str; 2] = [
     "tests/lab/requirements.txt",
@@ -32,13 +34,22 @@ const MADE_FROM: &str = "made-from.txt";
 /// When not root, or a package, the environment or a kernel feature cannot be had.
 pub fn run() -> Result<()> {
     tools::require_root()?;
-    install_packages()?;
+    install_packages(&PACKAGE_LISTS)?;
     make_venv()?;
     check_kernel()
 }
 
-fn install_packages() -> Result<()> {
-    let missing = missing_packages(&wanted_packages()?)?;
+/// What a measurement needs beyond [`run`].
+///
+/// # Errors
+/// As [`run`].
+pub fn run_for_bench() -> Result<()> {
+    run()?;
+    install_packages(&[BENCH_PACKAGES])
+}
+
+fn install_packages(lists: &[&str]) -> Result<()> {
+    let missing = missing_packages(&wanted_packages(lists)?)?;
     if missing.is_empty() {
         return Ok(());
     }
@@ -71,9 +82,9 @@ fn apt() -> Command {
     command
 }
 
-fn wanted_packages() -> Result<BTreeSet<String>> {
+fn wanted_packages(lists: &[&str]) -> Result<BTreeSet<String>> {
     let mut wanted = BTreeSet::new();
-    for list in PACKAGE_LISTS {
+    for list in lists {
         wanted.extend(lines_without_comments(&tools::root()?.join(list))?);
     }
     Ok(wanted)

@@ -10,6 +10,8 @@ use anyhow::{Context, Error, Result, anyhow, bail};
 
 /// The laboratory's program.
 pub const LAB: &str = "wardline-lab";
+/// The harness's program.
+pub const BENCH: &str = "wardline-bench";
 
 /// The repository's root folder.
 pub fn root() -> Result<PathBuf> {
@@ -44,9 +46,17 @@ pub fn cargo() -> Result<Command> {
     Ok(command)
 }
 
-/// Builds the three programs in one go, with the profile the tests use.
+/// Builds the programs of the ward in one go, with the profile the tests use.
 pub fn build() -> Result<()> {
-    let packages = ["wardline", "wardline-fastpath", "wardline-lab"];
+    build_packages(&["wardline", "wardline-fastpath", LAB])
+}
+
+/// Builds what a measurement needs, with the same profile.
+pub fn build_bench() -> Result<()> {
+    build_packages(&["wardline", "wardline-fastpath", LAB, BENCH])
+}
+
+fn build_packages(packages: &[&str]) -> Result<()> {
     let mut command = cargo()?;
     command.arg("build");
     for package in packages {
