@@ -3,7 +3,6 @@
 use std::fs;
 
 use anyhow::{Context, Result, bail};
-use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
 
 /// One CPU for the packets and one for everything else.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -12,34 +11,6 @@ pub struct Cpus {
     pub packets: usize,
     /// Control threads, main threads, the harness's own questions.
     pub rest: usize,
-}
-
-/// The calling thread on one CPU, and what it starts meanwhile. Dropping it gives back the others.
-#[derive(Debug)]
-pub struct Pinned {
-    before: CpuSet,
-}
-
-impl Pinned {
-    /// Stays on `cpu`.
-    ///
-    /// # Errors
-    /// When this process may not use it.
-    pub fn to(cpu: usize) -> Result<Self> {
-        let before = sched_getaffinity(None).context("asking which CPUs may be used")?;
-        let mut one = CpuSet::new();
-        one.set(cpu);
-        sched_setaffinity(None, &one).with_context(|| format!("staying on CPU {cpu}"))?;
-        Ok(Self { before })
-    }
-}
-
-impl Drop for Pinned {
-    fn drop(&mut self) {
-        if let Err(error) = sched_setaffinity(None, &self.before) {
-            eprintln!("warning: this thread stays on one CPU: {error}");
-        }
-    }
 }
 
 /// The last CPU this process may use forwards: the first ones have more interrupts to serve.

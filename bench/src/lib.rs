@@ -11,6 +11,7 @@ pub mod raw;
 pub mod report;
 pub mod sample;
 pub mod suites;
+pub mod wire;
 
 pub use options::Options;
 pub use sample::{Absent, Better, Findings, Sample, Suite};

@@ -122,6 +122,13 @@ impl Process {
             .with_context(|| format!("{path} says nothing about memory"))
     }
 
+    /// Kills it, as a crash would.
+    pub fn kill(&mut self) {
+        // One that is gone already is what we want.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+
     fn end(&mut self) {
         // A paused program hears nothing. One that is gone already is what we want.
         let _ = self.signal(Signal::CONT);

@@ -2,7 +2,7 @@
 
 use anyhow::Result;
 
-use crate::{Findings, Options, Suite, application, raw};
+use crate::{Findings, Options, Suite, application, raw, wire};
 
 /// A suite and the function that runs it.
 #[derive(Debug, Clone, Copy)]
@@ -27,6 +27,13 @@ pub const SUITES: &[Entry] = &[
         systems: raw::SYSTEMS,
         families: raw::FAMILIES,
         run: raw::run,
+    },
+    Entry {
+        suite: Suite::Wire,
+        name: "wire",
+        systems: wire::SYSTEMS,
+        families: wire::FAMILIES,
+        run: wire::run,
     },
     Entry {
         suite: Suite::Application,

@@ -71,6 +71,35 @@ impl Allowlist {
         )
     }
 
+    /// As OpenFlow rules with connection tracking; port 1 is the ward, 2 the core.
+    pub fn openflow(&self) -> String {
+        let mut text = String::from(
+            "table=0,priority=100,arp,in_port=1,actions=output:2\n\
+             table=0,priority=100,arp,in_port=2,actions=output:1\n\
+             table=0,priority=50,ip,in_port=2,actions=ct(table=1)\n\
+             table=0,priority=0,actions=drop\n\
+             table=1,priority=100,ct_state=+trk+est,ip,in_port=1,actions=output:2\n\
+             table=1,priority=100,ct_state=+trk+est,ip,in_port=2,actions=output:1\n\
+             table=1,priority=0,actions=drop\n",
+        );
+        for device in &self.devices {
+            let (mac, ip, server) = (mac_text(device.mac), device.ip, self.server.ip);
+            // Writing to a string cannot fail.
+            let _ = writeln!(
+                text,
+                "table=0,priority=50,ip,in_port=1,dl_src={mac},nw_src={ip},actions=ct(table=1)"
+            );
+            for port in &self.ports {
+                let _ = writeln!(
+                    text,
+                    "table=1,priority=50,ct_state=+trk+new,tcp,in_port=1,nw_src={ip},\
+                     nw_dst={server},tp_dst={port},actions=ct(commit),output:2"
+                );
+            }
+        }
+        text
+    }
+
     fn each(&self, words: impl Fn(&Station) -> String) -> String {
         self.devices
             .iter()
@@ -108,14 +137,17 @@ mod tests {
     }
 
     #[test]
-    fn both_forms_name_the_same_devices_and_ports() {
+    fn every_form_names_the_same_devices_and_ports() {
         let list = two_devices();
-        let (policy, rules) = (list.policy(), list.nftables());
+        let (policy, rules, flows) = (list.policy(), list.nftables(), list.openflow());
         for device in &list.devices {
             for word in [mac_text(device.mac), device.ip.to_string()] {
-                assert!(policy.contains(&word) && rules.contains(&word), "{word}");
+                for form in [&policy, &rules, &flows] {
+                    assert!(form.contains(&word), "{word} in {form}");
+                }
             }
         }
+        assert_eq!(flows.matches("tp_dst=104,").count(), 2, "{flows}");
         assert!(policy.contains("ports = [80, 104]"), "{policy}");
         assert!(rules.contains("tcp dport { 80, 104 }"), "{rules}");
     }

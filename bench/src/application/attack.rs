@@ -8,10 +8,11 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Result, anyhow};
 use wardline_lab::attacks::Witness;
-use wardline_lab::netns::Namespace;
+use wardline_lab::netns;
 
 use super::frame::{Kind, Segment, Station};
 use super::packet::Sender;
+use crate::wire::space::Namespace;
 
 /// Frames a second.
 const RATE: f64 = 10_000.0;
@@ -159,7 +160,7 @@ impl Assault {
     /// # Errors
     /// When a socket or the witness does not open.
     pub fn begin(ward: &Namespace, core: &Namespace, scene: Scene) -> Result<Self> {
-        let witness = Witness::begin(core, &marks(&scene))?;
+        let witness = Witness::begin(&netns::Namespace::new(core.name()), &marks(&scene))?;
         let sender = Sender::open(ward, "eth0")?;
         let stop = Arc::new(AtomicBool::new(false));
         let told = Arc::clone(&stop);

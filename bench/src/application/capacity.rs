@@ -43,7 +43,7 @@ pub fn measure(system: System, bench: Bench<'_>, record: &mut Record) -> Result<
     let room = count + count / 4;
     let _limit = Setting::raise(LIMIT, room.into())?;
     let empty = weigh_empty(system, &allowlist, bench)?;
-    let dut = Dut::start(system, &allowlist, room_for(room, &crowd), bench)?;
+    let mut dut = Dut::start(system, &allowlist, room_for(room, &crowd), bench)?;
     let ends = Ends {
         ward: both(&dut, End::Ward)?,
         core: both(&dut, End::Core)?,

@@ -8,11 +8,11 @@ use std::process::Command;
 use std::time::Instant;
 
 use anyhow::{Context, Result, ensure};
-use wardline_lab::netns::{self, Namespace};
 
 use super::http::{mortal, wait_for_listener};
 use crate::interrupt;
-use crate::process::Process;
+use crate::process::{Process, output};
+use crate::wire::space::Namespace;
 
 /// TCP port of the archive.
 pub const PORT: u16 = 104;
@@ -93,7 +93,7 @@ impl Images {
                 fs::write(&text, describe(&kind, series, number, &pixels))
                     .context("writing an image's description")?;
                 let image = folder.join(format!("{}{number}.dcm", kind.modality));
-                netns::run(Command::new("dump2dcm").arg(&text).arg(&image))?;
+                output(Command::new("dump2dcm").arg(&text).arg(&image))?;
                 bytes += fs::metadata(&image).context("no image was made")?.len();
             }
         }
@@ -168,7 +168,7 @@ impl Archive {
             .arg(self.address.port().to_string())
             .arg(&images.folder);
         let begin = Instant::now();
-        netns::run(&mut command)?;
+        output(&mut command)?;
         let seconds = begin.elapsed().as_secs_f64();
         interrupt::check()?;
         Ok(images.bytes as f64 * f64::from(repeats) * 8.0 / seconds / 1e9)

@@ -11,12 +11,14 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
 use wardline_lab::control::Control;
-use wardline_lab::netns::{self, Namespace};
 
 use super::allowlist::{Allowlist, mac_text};
 use super::frame::Station;
 use crate::cpus::Cpus;
-use crate::process::{Process, bound_to};
+use crate::process::{Process, bound_to, output};
+use crate::wire::lane::System as _;
+use crate::wire::space::Namespace;
+use crate::wire::vswitch::OpenVswitch;
 use crate::{Options, interrupt};
 
 /// The gateway's policy file; a gateway that never got one calls its policy otherwise.
@@ -33,6 +35,8 @@ pub enum System {
     Bridge,
     /// The kernel's bridge with nftables and connection tracking.
     BridgeNftables,
+    /// Open vSwitch with its data path and connection tracking in user space, on AF_XDP ports.
+    OpenVswitch,
     /// Wardline on AF_XDP ports.
     WardlineXdp,
     /// Wardline on AF_PACKET ports.
@@ -41,10 +45,11 @@ pub enum System {
 
 impl System {
     /// All of them.
-    pub const ALL: [Self; 5] = [
+    pub const ALL: [Self; 6] = [
         Self::Direct,
         Self::Bridge,
         Self::BridgeNftables,
+        Self::OpenVswitch,
         Self::WardlineXdp,
         Self::WardlinePacket,
     ];
@@ -55,6 +60,7 @@ impl System {
             Self::Direct => "direct",
             Self::Bridge => "linux bridge",
             Self::BridgeNftables => "linux bridge + nftables",
+            Self::OpenVswitch => "open vswitch",
             Self::WardlineXdp => "wardline af_xdp",
             Self::WardlinePacket => "wardline af_packet",
         }
@@ -97,6 +103,7 @@ pub struct Room {
 pub struct Dut {
     // Programs end before the namespaces they run in are removed.
     gateway: Option<Gateway>,
+    switch: Option<OpenVswitch>,
     spaces: Spaces,
     system: System,
 }
@@ -115,25 +122,6 @@ struct Spaces {
     between: Namespace,
 }
 
-impl Spaces {
-    fn all(&self) -> [&Namespace; 3] {
-        [&self.ward, &self.core, &self.between]
-    }
-}
-
-impl Drop for Spaces {
-    fn drop(&mut self) {
-        for space in self.all() {
-            if let Err(error) = space.remove() {
-                eprintln!(
-                    "warning: namespace {} stays behind: {error:#}",
-                    space.name()
-                );
-            }
-        }
-    }
-}
-
 impl Dut {
     /// Lays the cables and starts the system. The first device of the allowlist is the client, on
     /// `eth0` of the ward; the server is on `eth0` of the core.
@@ -148,13 +136,10 @@ impl Dut {
     ) -> Result<Self> {
         interrupt::check()?;
         let Bench { options, cpus } = bench;
-        let space = |part: &str| {
-            Namespace::new(format!("wardline-bench-{}-app-{part}", std::process::id()))
-        };
         let spaces = Spaces {
-            ward: space("ward"),
-            core: space("core"),
-            between: space("box"),
+            ward: Namespace::add("app-ward")?,
+            core: Namespace::add("app-core")?,
+            between: Namespace::add("app-box")?,
         };
         lay_cables(&spaces, system, cpus)?;
         let client = allowlist.devices.first().context("no device is listed")?;
@@ -162,6 +147,7 @@ impl Dut {
         configure_end(&spaces.core, &allowlist.server, client, cpus)?;
         let mut dut = Self {
             gateway: None,
+            switch: None,
             spaces,
             system,
         };
@@ -172,6 +158,7 @@ impl Dut {
                 dut.bridge()?;
                 dut.filter(allowlist, &options.scratch)?;
             }
+            System::OpenVswitch => dut.switch = Some(dut.start_switch(allowlist, bench)?),
             System::WardlineXdp | System::WardlinePacket => {
                 dut.gateway = Some(dut.start_gateway(allowlist, room, bench)?);
             }
@@ -189,11 +176,16 @@ impl Dut {
         &self.spaces.core
     }
 
+    /// With two ports there is nothing to learn: a bridge that learns can be told by one frame of
+    /// an attacker that a server is in the ward.
     fn bridge(&self) -> Result<()> {
-        self.spaces.between.ip(
-            "link add br0 type bridge mcast_snooping 0\nlink set ward0 master br0\n\
-             link set core0 master br0\nlink set br0 up\n",
-        )
+        let script = "ip link add br0 type bridge mcast_snooping 0\n\
+                      for port in ward0 core0; do\n\
+                      ip link set $port master br0\n\
+                      bridge link set dev $port learning off flood on\n\
+                      done\n\
+                      ip link set br0 up";
+        self.spaces.between.shell(script).map(drop)
     }
 
     fn filter(&self, allowlist: &Allowlist, scratch: &Path) -> Result<()> {
@@ -205,7 +197,13 @@ impl Dut {
         space
             .shell("echo 1 > /proc/sys/net/bridge/bridge-nf-call-iptables")
             .context("this kernel's bridge does not hand frames to the IP hooks (br_netfilter)")?;
-        netns::run(space.command("nft").arg("-f").arg(&rules)).map(drop)
+        output(space.command("nft").arg("-f").arg(&rules)).map(drop)
+    }
+
+    fn start_switch(&self, allowlist: &Allowlist, bench: Bench<'_>) -> Result<OpenVswitch> {
+        let home = empty_folder(&bench.options.scratch.join("switch"))?;
+        let (space, cpu) = (&self.spaces.between, bench.cpus.packets);
+        OpenVswitch::start(space, &home, cpu, &allowlist.openflow())
     }
 
     fn start_gateway(
@@ -215,12 +213,7 @@ impl Dut {
         bench: Bench<'_>,
     ) -> Result<Gateway> {
         let Bench { options, cpus } = bench;
-        let home = options.scratch.join("gateway");
-        if home.exists() {
-            // A policy saved by the gateway before would come before this one.
-            fs::remove_dir_all(&home).with_context(|| format!("removing {}", home.display()))?;
-        }
-        fs::create_dir_all(&home).with_context(|| format!("creating {}", home.display()))?;
+        let home = empty_folder(&options.scratch.join("gateway"))?;
         let driver = self.system.driver().context("no gateway")?;
         let files = [
             (POLICY, allowlist.policy()),
@@ -253,8 +246,13 @@ impl Dut {
     ///
     /// # Errors
     /// What its counters show instead.
-    pub fn prove_enforcement(&self) -> Result<()> {
-        if let Some(gateway) = &self.gateway {
+    pub fn prove_enforcement(&mut self) -> Result<()> {
+        if let Some(switch) = &mut self.switch {
+            ensure!(
+                switch.established()? > Some(0),
+                "the switch's rules for known connections counted nothing"
+            );
+        } else if let Some(gateway) = &self.gateway {
             let status = gateway.control.status()?;
             ensure!(
                 status.policy.name.ends_with(POLICY),
@@ -267,7 +265,7 @@ impl Dut {
                 "the gateway saw no connection: {counters:?}"
             );
         } else if self.system == System::BridgeNftables {
-            let rules = netns::run(
+            let rules = output(
                 self.spaces
                     .between
                     .command("nft")
@@ -304,7 +302,7 @@ impl Dut {
             return Ok(None);
         }
         let mut command = self.spaces.between.command("cat");
-        let text = netns::run(command.arg("/proc/sys/net/netfilter/nf_conntrack_count"))?;
+        let text = output(command.arg("/proc/sys/net/netfilter/nf_conntrack_count"))?;
         let count = text
             .trim()
             .parse()
@@ -313,30 +311,35 @@ impl Dut {
     }
 }
 
-/// The namespaces with the cables between them.
+/// A folder without what the last turn left there, such as a saved policy.
+fn empty_folder(path: &Path) -> Result<PathBuf> {
+    if path.exists() {
+        fs::remove_dir_all(path).with_context(|| format!("removing {}", path.display()))?;
+    }
+    fs::create_dir_all(path).with_context(|| format!("creating {}", path.display()))?;
+    Ok(path.to_owned())
+}
+
+/// Both ends on one veth pair, or each on one that leads to the system.
 fn lay_cables(spaces: &Spaces, system: System, cpus: Cpus) -> Result<()> {
-    for space in spaces.all() {
-        netns::ip(&format!("netns add {}\n", space.name()))?;
-        space.shell(
-            "for all in /proc/sys/net/ipv6/conf/*/disable_ipv6; do echo 1 > $all; done; \
-             ip link set lo up",
-        )?;
-    }
-    let [ward, core, between] = spaces.all().map(Namespace::name);
+    let Spaces {
+        ward,
+        core,
+        between,
+    } = spaces;
+    let cable = |end: &Namespace, other: &Namespace, name: &str| {
+        let other = other.name();
+        end.shell(&format!(
+            "ip link add eth0 type veth peer name {name} netns {other}"
+        ))
+    };
     if system == System::Direct {
-        return netns::ip(&format!(
-            "link add eth0 netns {ward} type veth peer name eth0 netns {core}\n"
-        ));
+        return cable(ward, core, "eth0").map(drop);
     }
-    netns::ip(&format!(
-        "link add eth0 netns {ward} type veth peer name ward0 netns {between}\n\
-         link add eth0 netns {core} type veth peer name core0 netns {between}\n"
-    ))?;
-    for port in ["ward0", "core0"] {
-        spaces.between.shell(&format!(
-            "{}ip link set {port} up",
-            as_a_wire(port, cpus.packets)
-        ))?;
+    for (end, port) in [(ward, "ward0"), (core, "core0")] {
+        cable(end, between, port)?;
+        let wire = as_a_wire(port, cpus.packets);
+        between.shell(&format!("{wire}ip link set {port} up"))?;
     }
     Ok(())
 }
@@ -354,19 +357,21 @@ fn as_a_wire(interface: &str, cpu: usize) -> String {
 fn configure_end(space: &Namespace, own: &Station, peer: &Station, cpus: Cpus) -> Result<()> {
     let wire = as_a_wire("eth0", cpus.rest);
     // Short connections in quick succession: many ports, each free again soon (RFC 6191).
-    space.shell(&format!(
-        "ip link set eth0 address {mac}\n{wire}ip link set eth0 up\n\
+    space
+        .shell(&format!(
+            "ip link set eth0 address {mac}\n{wire}ip link set eth0 up\n\
          ip address add {ip}/16 dev eth0\n\
          ip neighbour replace {peer_ip} lladdr {peer_mac} dev eth0 nud permanent\n\
          echo 1024 65535 > /proc/sys/net/ipv4/ip_local_port_range\n\
          echo 1 > /proc/sys/net/ipv4/tcp_tw_reuse\n\
          echo 4096 > /proc/sys/net/core/somaxconn\n\
          echo 8192 > /proc/sys/net/ipv4/tcp_max_syn_backlog\n",
-        mac = mac_text(own.mac),
-        ip = own.ip,
-        peer_ip = peer.ip,
-        peer_mac = mac_text(peer.mac),
-    ))
+            mac = mac_text(own.mac),
+            ip = own.ip,
+            peer_ip = peer.ip,
+            peer_mac = mac_text(peer.mac),
+        ))
+        .map(drop)
 }
 
 fn configure(home: &Path, driver: &str, allowlist: &Allowlist, room: Room, cpus: Cpus) -> String {

@@ -7,11 +7,10 @@ use std::process::Command;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail, ensure};
-use wardline_lab::netns::{self, Namespace};
 
-use super::packet::inside;
 use crate::interrupt;
-use crate::process::Process;
+use crate::process::{Process, output};
+use crate::wire::space::Namespace;
 
 /// TCP port of the server.
 pub const PORT: u16 = 80;
@@ -104,7 +103,7 @@ pub fn wait_for_listener(
 ) -> Result<()> {
     let deadline = Instant::now() + START_LIMIT;
     loop {
-        let open = inside(namespace, || {
+        let open = namespace.within(|| {
             Ok(TcpStream::connect_timeout(&address, Duration::from_millis(200)).is_ok())
         })?;
         if open {
@@ -156,7 +155,7 @@ pub fn offer(namespace: &Namespace, load: &Load<'_>) -> Result<Got> {
     if load.close {
         command.args(["--header", "Connection: close"]);
     }
-    let said = netns::run(command.arg(load.url))?;
+    let said = output(command.arg(load.url))?;
     interrupt::check()?;
     let got = read_wrk(&said)?;
     if got.transactions == 0 {

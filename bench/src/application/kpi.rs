@@ -29,7 +29,7 @@ pub struct Kpi {
     /// The corner family it belongs to.
     pub family: &'static str,
     /// Its corner.
-    corner: &'static str,
+    pub corner: &'static str,
     /// What is counted.
     counted: Counted,
     /// Size of the objects, in bytes.

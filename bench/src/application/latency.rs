@@ -3,16 +3,14 @@
 
 use std::io::{self, Read, Write};
 use std::net::{SocketAddr, TcpStream};
-use std::sync::Mutex;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, bail, ensure};
-use wardline_lab::netns::Namespace;
+use anyhow::{Context, Result, anyhow, ensure};
 
-use super::packet::enter;
 use super::timing::percentile;
 use crate::interrupt;
+use crate::wire::space::Namespace;
 
 /// Clients at once: as many transactions can be under way.
 const CLIENTS: u32 = 16;
@@ -81,30 +79,22 @@ impl Times {
 /// When the namespace cannot be entered, or the run was interrupted.
 pub fn measure(namespace: &Namespace, pace: &Pace) -> Result<Times> {
     ensure!(pace.rate > 0.0, "a rate of {} is no load", pace.rate);
-    let total = Mutex::new(Times::default());
+    // The clients are threads of a thread that is inside, and so are inside too.
+    namespace.within(|| act(pace))
+}
+
+fn act(pace: &Pace) -> Result<Times> {
     let begin = Instant::now() + Duration::from_millis(10);
-    let outcome: Result<Vec<()>> = thread::scope(|scope| {
+    let mut times = Times::default();
+    thread::scope(|scope| -> Result<()> {
         let clients: Vec<_> = (0..CLIENTS)
-            .map(|client| {
-                let total = &total;
-                scope.spawn(move || -> Result<()> {
-                    enter(namespace)?;
-                    let times = act_as_client(client, begin, pace)?;
-                    total
-                        .lock()
-                        .unwrap_or_else(|held| held.into_inner())
-                        .add(times);
-                    Ok(())
-                })
-            })
+            .map(|client| scope.spawn(move || act_as_client(client, begin, pace)))
             .collect();
-        let joined = clients.into_iter().map(|client| client.join());
-        joined
-            .map(|result| result.unwrap_or_else(|_| bail!("a client panicked")))
-            .collect()
-    });
-    outcome?;
-    let mut times = total.into_inner().unwrap_or_else(|held| held.into_inner());
+        for client in clients {
+            times.add(client.join().map_err(|_| anyhow!("a client panicked"))??);
+        }
+        Ok(())
+    })?;
     let begun = times.last.len() as f64 + times.failed as f64;
     times.rate = begun / begin.elapsed().max(pace.time).as_secs_f64();
     Ok(times)

@@ -39,7 +39,9 @@ use self::frame::Station;
 use self::http::Server;
 use self::kpi::Turn;
 use self::record::Record;
-use crate::cpus::{self, Pinned};
+use crate::cpus;
+use crate::wire::pinned::Pinned;
+use crate::wire::space;
 use crate::{Findings, Options};
 
 /// The names of the systems.
@@ -100,6 +102,7 @@ pub fn run(options: &Options) -> Result<Findings> {
         return Ok(record.findings());
     }
     // Whatever is started from here on stays there too, unless it says otherwise.
+    space::remove_leftovers();
     let cpus = cpus::choose()?;
     let _pinned = Pinned::to(cpus.rest)?;
     let bench = Bench { options, cpus };
@@ -165,7 +168,7 @@ fn take_turn(
         flows: 262_144,
         per_device: 131_072,
     };
-    let dut = Dut::start(system, &allowlist, room, bench)?;
+    let mut dut = Dut::start(system, &allowlist, room, bench)?;
     let address = SocketAddr::from((SERVER.ip, http::PORT));
     let scratch = &options.scratch;
     let server = Server::start(dut.core(), address, &kpi::sizes(), scratch)?;
@@ -179,7 +182,8 @@ fn take_turn(
         let timed = kpi.timed && wants(options, "latency");
         let attacked = kpi.attacked && wants(options, "attack");
         if timed || attacked || wants(options, kpi.family) {
-            turn.measure(kpi, timed, attacked, record)?;
+            let outcome = turn.measure(kpi, timed, attacked, record);
+            record.note(system, kpi.corner, outcome)?;
         }
     }
     if let Some(images) = images {

@@ -1,11 +1,8 @@
 //! Raw frames on an interface of a network namespace.
 
-use std::fs::File;
-use std::os::fd::{AsFd, AsRawFd, OwnedFd};
-use std::path::Path;
-use std::thread;
+use std::os::fd::{AsRawFd, OwnedFd};
 
-use anyhow::{Context, Result, anyhow};
+use anyhow::{Context, Result};
 use nix::errno::Errno;
 use nix::ifaddrs::getifaddrs;
 use nix::libc::PACKET_OUTGOING;
@@ -13,38 +10,11 @@ use nix::sys::socket::{
     AddressFamily, LinkAddr, MsgFlags, SockFlag, SockProtocol, SockType, SockaddrLike, bind,
     recvfrom, send, setsockopt, socket, sockopt,
 };
-use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
-use wardline_lab::netns::Namespace;
+
+use crate::wire::space::Namespace;
 
 /// Room in a listener's socket, in bytes: a whole batch of frames waits there.
 const RECEIVE_ROOM: usize = 32 << 20;
-
-/// Does something on a thread that is in the namespace, where sockets then belong.
-///
-/// # Errors
-/// When the namespace cannot be entered, or what `act` says.
-pub fn inside<T: Send>(namespace: &Namespace, act: impl FnOnce() -> Result<T> + Send) -> Result<T> {
-    thread::scope(|scope| {
-        let worker = scope.spawn(|| {
-            enter(namespace)?;
-            act()
-        });
-        worker
-            .join()
-            .unwrap_or_else(|_| Err(anyhow!("a thread in {} panicked", namespace.name())))
-    })
-}
-
-/// Moves the calling thread into the namespace.
-///
-/// # Errors
-/// When there is no such namespace, or no right to enter it.
-pub fn enter(namespace: &Namespace) -> Result<()> {
-    let path = Path::new("/run/netns").join(namespace.name());
-    let file = File::open(&path).with_context(|| format!("opening {}", path.display()))?;
-    move_into_link_name_space(file.as_fd(), Some(LinkNameSpaceType::Network))
-        .with_context(|| format!("entering the namespace {}", namespace.name()))
-}
 
 /// Sends frames on an interface.
 #[derive(Debug)]
@@ -117,16 +87,17 @@ fn open(
     flags: SockFlag,
     protocol: Option<SockProtocol>,
 ) -> Result<OwnedFd> {
-    inside(namespace, || {
-        let address = link_address(interface)?;
-        let flags = flags | SockFlag::SOCK_CLOEXEC;
-        let socket = socket(AddressFamily::Packet, SockType::Raw, flags, protocol)
-            .context("opening a packet socket")?;
-        bind(socket.as_raw_fd(), &address)
-            .with_context(|| format!("binding a packet socket to {interface}"))?;
-        Ok(socket)
-    })
-    .with_context(|| format!("{interface} in {}", namespace.name()))
+    namespace
+        .within(|| {
+            let address = link_address(interface)?;
+            let flags = flags | SockFlag::SOCK_CLOEXEC;
+            let socket = socket(AddressFamily::Packet, SockType::Raw, flags, protocol)
+                .context("opening a packet socket")?;
+            bind(socket.as_raw_fd(), &address)
+                .with_context(|| format!("binding a packet socket to {interface}"))?;
+            Ok(socket)
+        })
+        .with_context(|| format!("{interface} in {}", namespace.name()))
 }
 
 /// The address of an interface of this thread's namespace, as packet sockets want it.
