@@ -79,7 +79,7 @@ const fn objects(corner: &'static str, size: u64) -> Kpi {
 }
 
 /// All of them, in the order of measurement.
-pub const ALL: [Kpi; 6] = [
+pub const ALL: [Kpi; 7] = [
     Kpi {
         family: "connections",
         counted: Counted::Connections,
@@ -89,6 +89,13 @@ pub const ALL: [Kpi; 6] = [
         attacked: true,
         quick: true,
         ..objects("HTTP 1 kB, a connection each", KB)
+    },
+    Kpi {
+        family: "latency",
+        counted: Counted::Connections,
+        close: true,
+        timed: true,
+        ..objects("HTTP 64 kB, a connection each", 64 * KB)
     },
     Kpi {
         family: "transactions",
@@ -101,10 +108,7 @@ pub const ALL: [Kpi; 6] = [
         quick: true,
         ..objects("HTTP objects of 16 kB", 16 * KB)
     },
-    Kpi {
-        timed: true,
-        ..objects("HTTP objects of 64 kB", 64 * KB)
-    },
+    objects("HTTP objects of 64 kB", 64 * KB),
     objects("HTTP objects of 256 kB", 256 * KB),
 ];
 
