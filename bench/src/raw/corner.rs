@@ -161,7 +161,15 @@ pub const FULL: &[Corner] = &[
 /// The corners of a quick run.
 pub const QUICK: &[Corner] = &[flows(4_096), rules(50, Mix::Allowed, Who::Everybody)];
 
-/// The families, for `--only`; the last is measured without ports.
+/// The established part of a flood of new flows, measured without ports.
+pub const FLOOD: Corner = Corner {
+    family: "new-flows",
+    rules: 50,
+    who: Who::Wardline,
+    ..BASE
+};
+
+/// The families, for `--only`.
 pub const FAMILIES: &[&str] = &[
     "flows",
     "sizes",

@@ -8,6 +8,7 @@
 
 mod allowlist;
 mod corner;
+mod flood;
 mod ovs;
 mod system;
 mod testpmd;
@@ -19,7 +20,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
 
-use self::corner::{Corner, FULL, QUICK, Who};
+use self::corner::{Corner, FLOOD, FULL, QUICK, Who};
 use self::ovs::Ovs;
 use self::system::{Bench, Running, System, Window};
 use self::testpmd::Testpmd;
@@ -37,9 +38,10 @@ pub const SYSTEMS: &[&str] = &[
     "testpmd mac",
     "ovs-dpdk forward",
     "ovs-dpdk conntrack",
+    flood::SYSTEM,
 ];
 
-/// The systems themselves, in the same order.
+/// The systems on ports, in the same order.
 const ALL: [&dyn System; 5] = [
     &Wardline,
     &Testpmd {
@@ -67,7 +69,9 @@ const LOOK: Duration = Duration::from_millis(200);
 
 /// The corners of a full run, as in the samples.
 pub fn corners() -> Vec<String> {
-    FULL.iter().map(ToString::to_string).collect()
+    let mut corners: Vec<String> = FULL.iter().map(ToString::to_string).collect();
+    corners.push(flood::corner());
+    corners
 }
 
 /// Lengths of a measurement.
@@ -105,6 +109,13 @@ pub fn run(options: &Options) -> Result<Findings> {
     for corner in chosen {
         eprintln!("raw: {corner}");
         measure(options, corner, &mut findings)?;
+    }
+    if options.wants(FAMILIES, FLOOD.family) && options.wants(SYSTEMS, flood::SYSTEM) {
+        eprintln!("raw: {}", flood::corner());
+        match flood::run(options, Times::of(options).window) {
+            Ok(found) => findings.samples.extend(found.samples),
+            Err(error) => absent(&mut findings, &flood::corner(), flood::SYSTEM, &error)?,
+        }
     }
     Ok(findings)
 }
@@ -146,7 +157,7 @@ fn measure(options: &Options, corner: &Corner, findings: &mut Findings) -> Resul
         };
         match prepare(system, &bench) {
             Ok(running) => candidates.push(Candidate { system, running }),
-            Err(error) => absent(findings, corner, system, &error)?,
+            Err(error) => absent(findings, &corner.to_string(), system.name(), &error)?,
         }
     }
     let times = Times::of(options);
@@ -202,7 +213,10 @@ fn take_turns(
                 record("memory", "MiB", memory_mib, Better::Lower);
                 left.push(candidate);
             }
-            Err(error) => absent(findings, corner, candidate.system, &error)?,
+            Err(error) => {
+                let system = candidate.system.name();
+                absent(findings, &corner.to_string(), system, &error)?;
+            }
         }
     }
     *candidates = left;
@@ -228,16 +242,16 @@ fn watch(running: &mut dyn Running, time: Duration) -> Result<Window> {
 /// Notes that a system is missing; an interruption is no reason but an end.
 fn absent(
     findings: &mut Findings,
-    corner: &Corner,
-    system: &dyn System,
+    corner: &str,
+    system: &str,
     error: &anyhow::Error,
 ) -> Result<()> {
     interrupt::check()?;
-    eprintln!("raw: {} is absent: {error:#}", system.name());
+    eprintln!("raw: {system} is absent: {error:#}");
     findings.absent.push(Absent {
         suite: Suite::Raw,
-        corner: corner.to_string(),
-        system: system.name().to_owned(),
+        corner: corner.to_owned(),
+        system: system.to_owned(),
         reason: format!("{error:#}"),
     });
     Ok(())
@@ -249,6 +263,7 @@ mod tests {
 
     #[test]
     fn the_names_are_those_of_the_systems() {
-        assert_eq!(ALL.map(|system| system.name()), *SYSTEMS);
+        let ports = ALL.iter().map(|system| system.name());
+        assert!(ports.chain([flood::SYSTEM]).eq(SYSTEMS.iter().copied()));
     }
 }

@@ -79,6 +79,8 @@ const RULES_1000: &str = "64 B, 65536 flows, 1000 rules, 10 devices, IPv4 UDP, a
 const MISS_1: &str = "64 B, 65536 flows, 1 rule, 10 devices, IPv4 UDP, denied";
 const MISS_1000: &str = "64 B, 65536 flows, 1000 rules, 10 devices, IPv4 UDP, denied";
 const DEVICES_10K: &str = "64 B, 65536 flows, 1 rule, 10000 devices, IPv4 UDP, allowed";
+const NEW_FLOWS: &str = "new flows beside established ones, \
+                         64 B, 4096 flows, 50 rules, 10 devices, IPv4 UDP, allowed";
 
 /// All figures to reach.
 pub const TARGETS: &[Target] = &[
@@ -123,6 +125,15 @@ pub const TARGETS: &[Target] = &[
         bound: Bound::AtLeast(0.5),
         above: raw("wardline", MISS_1000),
         below: Some(raw("wardline", MISS_1)),
+    },
+    Target {
+        figure: "new flows a second in M, one CPU, while established flows lose nothing",
+        bound: Bound::AtLeast(1.5),
+        above: Point {
+            metric: "new flows",
+            ..raw("wardline engine", NEW_FLOWS)
+        },
+        below: None,
     },
 ];
 
