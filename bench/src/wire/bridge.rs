@@ -108,12 +108,12 @@ impl System for Bridge {
     }
 
     fn resets(&self) -> &'static [Reset] {
-        &[Reset::Link]
+        &[Reset::Bridge]
     }
 
     fn reset(&mut self, _how: Reset, space: &Namespace) -> Result<()> {
         space
-            .shell("ip link set ward0 down; ip link set ward0 up")
+            .shell("ip link set br0 down; ip link set br0 up")
             .map(drop)
     }
 }

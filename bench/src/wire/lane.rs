@@ -37,8 +37,8 @@ pub enum Reset {
     Planned,
     /// Killed and started again.
     Killed,
-    /// Its link to the ward goes down and comes back.
-    Link,
+    /// The bridge goes down and up again: its ports stop forwarding, the cables stay.
+    Bridge,
 }
 
 impl Reset {
@@ -47,7 +47,7 @@ impl Reset {
         match self {
             Self::Planned => "planned restart",
             Self::Killed => "killed and restarted",
-            Self::Link => "link down and up",
+            Self::Bridge => "bridge down and up",
         }
     }
 }

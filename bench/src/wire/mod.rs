@@ -157,6 +157,7 @@ fn lanes(options: &Options, cpu: usize, missing: &mut Vec<Absent>) -> Result<Vec
         if !options.wants(SYSTEMS, name) {
             continue;
         }
+        eprintln!("wire: {name}");
         let lane = Lane::set_up(name, number, cpu, options).and_then(|mut lane| {
             lane.system.resume()?;
             proof::prove(&mut lane)?;
@@ -323,14 +324,8 @@ impl Turn<'_> {
             for how in lane.system.resets() {
                 let outage = outage::reset(lane, *how).context("reset")?;
                 let corner = format!("reset: {}", how.name());
-                let silence = outage.silence.as_secs_f64() * 1e3;
-                self.note(
-                    lane,
-                    &corner,
-                    ("longest silence", "ms"),
-                    silence,
-                    Better::Lower,
-                );
+                let time = outage.time.as_secs_f64() * 1e3;
+                self.note(lane, &corner, ("longest outage", "ms"), time, Better::Lower);
                 let lost = outage.lost as f64;
                 self.note(lane, &corner, ("frames lost", "1"), lost, Better::Lower);
             }

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, anyhow};
+use anyhow::{Context, Result, anyhow, ensure};
 use wardline_policy::Side;
 
 use super::ends::{ECHO_PORT, Ends, Load, loss};
@@ -18,10 +18,12 @@ use crate::interrupt;
 const OVERLOAD: Duration = Duration::from_millis(300);
 /// Of the throughput, what is offered at first and then.
 const SHARES: [f64; 2] = [1.1, 0.5];
-/// From one frame to the next while a system is reset: the resolution of the silence.
+/// From one frame to the next while a system is reset: the resolution of an outage.
 const PERIOD: Duration = Duration::from_micros(100);
-/// Frames go on for so long after the system is back.
-const AFTERWARDS: Duration = Duration::from_millis(200);
+/// Frames go on for so long before a reset, and after the first that passes again.
+const AROUND: Duration = Duration::from_millis(200);
+/// A system that is back carries frames within this time.
+const PATIENCE: Duration = Duration::from_secs(5);
 /// Frames may be under way for so long.
 const STRAGGLERS: Duration = Duration::from_millis(50);
 
@@ -75,8 +77,9 @@ pub fn recovery(ends: &mut Ends, throughput: f64) -> Result<Recovery> {
 /// What a steady stream of frames saw of a reset.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Outage {
-    /// Longest time between two arrivals.
-    pub silence: Duration,
+    /// From the last frame that passed before to the first after the longest run of lost ones, as
+    /// they were sent.
+    pub time: Duration,
     /// Frames that did not arrive.
     pub lost: usize,
 }
@@ -92,50 +95,74 @@ pub fn reset(lane: &mut Lane, how: Reset) -> Result<Outage> {
         middle,
         ..
     } = lane;
-    let over = AtomicBool::new(false);
+    let back = AtomicBool::new(false);
     thread::scope(|scope| {
         // The system is started from this thread, since it ends with the one that starts it.
-        let stream = scope.spawn(|| stream(ends, &over));
-        let back = interrupt::sleep(AFTERWARDS)
-            .and_then(|()| system.reset(how, middle))
-            .and_then(|()| interrupt::sleep(AFTERWARDS));
-        over.store(true, Ordering::Relaxed);
+        let stream = scope.spawn(|| stream(ends, &back));
+        let done = interrupt::sleep(AROUND).and_then(|()| system.reset(how, middle));
+        back.store(true, Ordering::Relaxed);
         let outage = stream
             .join()
             .map_err(|_| anyhow!("the stream of frames panicked"))?;
-        back?;
+        done?;
         outage
     })
 }
 
-fn stream(ends: &Ends, over: &AtomicBool) -> Result<Outage> {
+fn stream(ends: &Ends, back: &AtomicBool) -> Result<Outage> {
     let mut arrivals = Arrivals::default();
     let begun = Instant::now();
-    let mut sent = 0_usize;
-    while !over.load(Ordering::Relaxed) {
-        if begun.elapsed() >= PERIOD * u32::try_from(sent)? {
-            let number = (sent as u64).to_be_bytes();
-            // A refusal (the interface is down, say) is a frame that does not arrive.
+    let mut sent: Vec<Duration> = Vec::new();
+    let mut returned = None;
+    let mut end = None;
+    while end.is_none_or(|end| Instant::now() < end) {
+        let now = begun.elapsed();
+        if sent.last().is_none_or(|last| now >= *last + PERIOD) {
+            let number = (sent.len() as u64).to_be_bytes();
+            // A refusal is a frame that does not arrive.
             let _ = ends.socket(Side::Ward).send(&number);
-            sent += 1;
+            sent.push(now);
         }
         arrivals.take(ends)?;
+        if end.is_none() && back.load(Ordering::Relaxed) {
+            let since = *returned.get_or_insert((sent.len(), Instant::now()));
+            if arrivals.seen.len() > since.0 {
+                end = Some(Instant::now() + AROUND);
+            }
+            ensure!(
+                since.1.elapsed() < PATIENCE,
+                "no frame has passed for {} s since it is back",
+                PATIENCE.as_secs()
+            );
+        }
         // The system's other threads may need this core to start.
         thread::yield_now();
     }
     arrivals.take_stragglers(ends)?;
     Ok(Outage {
-        silence: arrivals.silence,
-        lost: (0..sent).filter(|number| !arrivals.has(*number)).count(),
+        time: longest_outage(&sent, &arrivals),
+        lost: (0..sent.len())
+            .filter(|number| !arrivals.has(*number))
+            .count(),
     })
+}
+
+fn longest_outage(sent: &[Duration], arrivals: &Arrivals) -> Duration {
+    let passed: Vec<usize> = (0..sent.len())
+        .filter(|number| arrivals.has(*number))
+        .collect();
+    passed
+        .windows(2)
+        .filter(|pair| pair[1] - pair[0] > 1)
+        .map(|pair| sent[pair[1]] - sent[pair[0]])
+        .max()
+        .unwrap_or_default()
 }
 
 /// Numbers that arrived at the core.
 #[derive(Debug, Default)]
 struct Arrivals {
     seen: Vec<bool>,
-    last: Option<Instant>,
-    silence: Duration,
 }
 
 impl Arrivals {
@@ -168,10 +195,6 @@ impl Arrivals {
             self.seen.resize(number + 1, false);
         }
         self.seen[number] = true;
-        let now = Instant::now();
-        if let Some(last) = self.last.replace(now) {
-            self.silence = self.silence.max(now - last);
-        }
     }
 
     fn has(&self, number: usize) -> bool {
@@ -193,5 +216,20 @@ mod tests {
         assert_eq!(missing, [2, 3, 5]);
         arrivals.note(1 << 40);
         assert_eq!(arrivals.seen.len(), 5);
+    }
+
+    #[test]
+    fn an_outage_lasts_from_the_last_frame_before_to_the_first_after() {
+        let sent: Vec<_> = (0..8).map(|ms| Duration::from_millis(10 * ms)).collect();
+        let mut arrivals = Arrivals::default();
+        for number in [0, 2, 3, 6, 7] {
+            arrivals.note(number);
+        }
+        let longest = longest_outage(&sent, &arrivals);
+        assert_eq!(longest, Duration::from_millis(30));
+        for number in [1, 4, 5] {
+            arrivals.note(number);
+        }
+        assert_eq!(longest_outage(&sent, &arrivals), Duration::ZERO);
     }
 }
