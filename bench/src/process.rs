@@ -2,7 +2,7 @@
 
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, ExitStatus, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -72,20 +72,20 @@ impl Process {
     /// It has ended.
     pub fn check(&mut self) -> Result<()> {
         if let Some(status) = self.child.try_wait()? {
-            bail!("{}", self.epitaph(status));
+            bail!("{} ended with {status}: {}", self.name, self.last_words());
         }
         Ok(())
     }
 
-    fn epitaph(&self, status: ExitStatus) -> String {
+    /// The end of its log, in one line.
+    pub fn last_words(&self) -> String {
         let said = fs::read(&self.log).unwrap_or_default();
         let said = String::from_utf8_lossy(&said);
         let lines: Vec<&str> = said
             .lines()
             .filter(|line| !line.trim().is_empty())
             .collect();
-        let last = &lines[lines.len().saturating_sub(QUOTED)..];
-        format!("{} ended with {status}: {}", self.name, last.join(" | "))
+        lines[lines.len().saturating_sub(QUOTED)..].join(" | ")
     }
 
     /// Stops it in its tracks, to leave the CPU to another.

@@ -190,6 +190,11 @@ impl Corner {
         }
     }
 
+    /// Whether there are so many frames in memory that buffers should be as small as they can.
+    pub fn needs_small_buffers(&self) -> bool {
+        self.flows > 262_144 && self.sizes == Sizes::One(64)
+    }
+
     /// The VLAN of every frame and device.
     pub const fn vlan(&self) -> Vlan {
         match self.network {

@@ -20,7 +20,8 @@ const VSWITCHD: &str = "/usr/lib/openvswitch-switch-dpdk/ovs-vswitchd-dpdk";
 const SCHEMA: &str = "/usr/share/openvswitch/vswitch.ovsschema";
 /// Its packet pool: 262,144 buffers at most, whatever the ports need.
 const MEMORY_MIB: u64 = 1_024;
-const PATIENCE: Duration = Duration::from_secs(20);
+/// How long an answer may take: while its ports are set up, every frame goes through its slow path.
+const PATIENCE: Duration = Duration::from_secs(60);
 /// Conversations to track at most: the default of 3 M, said so that it cannot change unnoticed.
 const CONNECTIONS_MAX: u32 = 3_000_000;
 
@@ -169,7 +170,7 @@ impl Folder {
         }
         let said = self.database(&words);
         switch.check()?;
-        said?;
+        said.with_context(|| format!("the switch says: {}", switch.last_words()))?;
         for name in ["ward", "core"] {
             let error = ["get", "Interface", name, "error"].map(str::to_owned);
             let error = self.database(&error)?;

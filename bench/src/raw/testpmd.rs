@@ -12,8 +12,11 @@ use super::system::{Bench, Reading, Running, System};
 use crate::interrupt;
 use crate::process::{Process, bound_to};
 
-/// Bytes of a packet buffer with its description, as testpmd makes them.
-const BUFFER_BYTES: u64 = 2_560;
+/// Bytes for the frame in a packet buffer: testpmd's own default, and a smaller one.
+const ROOM: u32 = 2_176;
+const SMALL_ROOM: u32 = 512;
+/// Bytes of a packet buffer beside that.
+const BESIDE_BYTES: u32 = 320;
 /// What DPDK and the rings take beside the buffers, in MiB.
 const BESIDE_MIB: u64 = 96;
 /// How long it may take to answer.
@@ -34,7 +37,8 @@ impl System for Testpmd {
     }
 
     fn packet_memory_mib(&self, corner: &Corner) -> u64 {
-        u64::from(Bench::buffers(corner)) * BUFFER_BYTES / (1 << 20) + BESIDE_MIB
+        let bytes = u64::from(room(corner) + BESIDE_BYTES);
+        u64::from(Bench::buffers(corner)) * bytes / (1 << 20) + BESIDE_MIB
     }
 
     fn forwards(&self, _: &Corner) -> f64 {
@@ -67,6 +71,15 @@ impl System for Testpmd {
         };
         running.say("start")?;
         Ok(Box::new(running))
+    }
+}
+
+/// With a million frames in memory twice, the size of a buffer decides whether they fit.
+fn room(corner: &Corner) -> u32 {
+    if corner.needs_small_buffers() {
+        SMALL_ROOM
+    } else {
+        ROOM
     }
 }
 

@@ -12,17 +12,16 @@ use wardline_control::{Client, ClientError};
 use wardline_policy::Reason;
 
 use super::allowlist;
-use super::corner::{Corner, Mix, Sizes};
+use super::corner::{Corner, Mix};
 use super::system::{Bench, Reading, Running, System};
 use crate::interrupt;
 use crate::process::{Process, bound_to};
 
 /// Bytes of a packet buffer with its description, for the ordinary MTU and for the smaller one.
 const BUFFER_BYTES: [u64; 2] = [4_104, 2_056];
-/// Below this, buffers take half the memory: for corners with more flows than `MANY`.
-const SMALL_MTU: u16 = 1_400;
 const MTU: u16 = 1_500;
-const MANY: u32 = 262_144;
+/// With this one, buffers take half the memory.
+const SMALL_MTU: u16 = 1_400;
 /// What DPDK and the rings take beside the buffers, in MiB.
 const BESIDE_MIB: u64 = 96;
 /// How long it may take to compile the policy and start.
@@ -38,7 +37,7 @@ impl System for Wardline {
     }
 
     fn packet_memory_mib(&self, corner: &Corner) -> u64 {
-        let bytes = BUFFER_BYTES[usize::from(mtu(corner) == SMALL_MTU)];
+        let bytes = BUFFER_BYTES[usize::from(corner.needs_small_buffers())];
         u64::from(Bench::buffers(corner)) * bytes / (1 << 20) + BESIDE_MIB
     }
 
@@ -116,7 +115,7 @@ flows_per_device = {flows}
 
 /// With a million frames in memory twice, the size of a buffer decides whether they fit.
 fn mtu(corner: &Corner) -> u16 {
-    if corner.flows > MANY && corner.sizes == Sizes::One(64) {
+    if corner.needs_small_buffers() {
         SMALL_MTU
     } else {
         MTU
