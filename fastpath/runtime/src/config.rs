@@ -95,7 +95,7 @@ pub struct Workers {
     /// else `adaptive`.
     pub poll: Option<Poll>,
     /// Longest sleep of an idle `adaptive` worker in microseconds; a frame waits at most this
-    /// long plus the kernel's timer slack (50 µs) until it is seen.
+    /// long until it is seen, and as long as the kernel takes to wake the worker.
     pub max_park_us: u32,
     /// CPU cores, one for each worker. Default: the first ones this process may use.
     pub cores: Option<Vec<u16>>,
