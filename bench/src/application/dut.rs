@@ -379,10 +379,12 @@ fn configure(home: &Path, driver: &str, allowlist: &Allowlist, room: Room, cpus:
     let Room { flows, per_device } = room;
     let devices = allowlist.devices.len() + 1_024;
     let cpu = cpus.packets;
+    // AF_XDP needs its buffers in one piece, which is more than a huge page of the usual size.
     format!(
         "[ports.ward]\ndriver = \"{driver}\"\ninterface = \"ward0\"\n\n\
          [ports.core]\ndriver = \"{driver}\"\ninterface = \"core0\"\n\n\
          [workers]\ncores = [{cpu}]\npoll = \"busy\"\n\n\
+         [memory]\nhuge_pages = \"never\"\n\n\
          [control]\nsocket = \"{home}/control.sock\"\n\n\
          [state]\ndir = \"{home}\"\nheartbeat = \"{home}/heartbeat\"\n\n\
          [policy]\ninitial = \"{home}/{POLICY}\"\n\n\
