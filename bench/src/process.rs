@@ -2,7 +2,7 @@
 
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Command, ExitStatus, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -73,6 +73,34 @@ impl Process {
     pub fn check(&mut self) -> Result<()> {
         if let Some(status) = self.child.try_wait()? {
             bail!("{} ended with {status}: {}", self.name, self.last_words());
+        }
+        Ok(())
+    }
+
+    /// Its exit status, if it has ended well.
+    ///
+    /// # Errors
+    /// It failed: then with the end of its log.
+    pub fn ended(&mut self) -> Result<Option<ExitStatus>> {
+        match self.child.try_wait()? {
+            Some(status) if !status.success() => {
+                bail!("{} ended with {status}: {}", self.name, self.last_words())
+            }
+            ended => Ok(ended),
+        }
+    }
+
+    /// Waits for it to end well.
+    ///
+    /// # Errors
+    /// It fails, or takes longer than `patience`.
+    pub fn wait(&mut self, patience: Duration) -> Result<()> {
+        let deadline = Instant::now() + patience;
+        while self.ended()?.is_none() {
+            if Instant::now() > deadline {
+                bail!("{} takes longer than {} s", self.name, patience.as_secs());
+            }
+            thread::sleep(Duration::from_millis(2));
         }
         Ok(())
     }

@@ -2,7 +2,7 @@
 
 use anyhow::Result;
 
-use crate::{Findings, Options, Suite, application, raw, wire};
+use crate::{Findings, Options, Suite, application, policy_swap, raw, wire};
 
 /// A suite and the function that runs it.
 #[derive(Debug, Clone, Copy)]
@@ -27,6 +27,13 @@ pub const SUITES: &[Entry] = &[
         systems: raw::SYSTEMS,
         families: raw::FAMILIES,
         run: raw::run,
+    },
+    Entry {
+        suite: Suite::Policy,
+        name: "policy",
+        systems: policy_swap::SYSTEMS,
+        families: policy_swap::FAMILIES,
+        run: policy_swap::run,
     },
     Entry {
         suite: Suite::Wire,

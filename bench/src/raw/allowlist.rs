@@ -1,63 +1,10 @@
-//! The policy of a corner, in the words of each system: the same devices, the same rules.
+//! The policy of a corner in the words of Open vSwitch: the same devices, the same rules.
 
 use std::fmt::Write;
 
-use wardline_policy::Mode;
-use wardline_policy::document::{Device, Direction, Document, Peer, Rule};
-use wardline_policy::scalar::{Many, PortRange, Protocol};
-
-use super::corner::{Corner, Network, Transport};
-use super::traffic::{device_address, device_mac, server_port, servers};
-
-/// As a policy of Wardline's: every device enforced, at its address, with rules of its own.
-pub fn document(corner: &Corner) -> Document {
-    let mut document = Document::new("bench");
-    document.devices = (0..corner.devices)
-        .map(|number| device(corner, number))
-        .collect();
-    document
-}
-
-fn device(corner: &Corner, number: u32) -> Device {
-    Device {
-        name: format!("device-{number}"),
-        mac: device_mac(number),
-        vlan: corner.vlan(),
-        role: None,
-        mode: Some(Mode::Enforce),
-        care: None,
-        ward: None,
-        owner: None,
-        since: None,
-        assets: Vec::new(),
-        addresses: Many(vec![device_address(corner.network, number)]),
-        refusal: None,
-        storm: None,
-        controller: None,
-        mud: None,
-        note: None,
-        rules: rule_numbers(corner, number)
-            .map(|rule| allow(corner, rule))
-            .collect(),
-    }
-}
-
-fn allow(corner: &Corner, rule: u32) -> Rule {
-    let peer = Peer::Address(Many(vec![servers(corner.network, rule)]));
-    let protocol = match corner.transport {
-        Transport::Udp => Protocol::UDP,
-        Transport::Tcp => Protocol::TCP,
-    };
-    Rule {
-        ports: Some(Many(vec![PortRange::one(server_port(rule))])),
-        ..Rule::allow(
-            &format!("rule-{rule}"),
-            Direction::FromDevice,
-            vec![peer],
-            protocol,
-        )
-    }
-}
+use super::corner::{Corner, Network};
+use super::traffic::traffic;
+use crate::traffic::{Transport, mac, service};
 
 /// As OpenFlow rules with connection tracking, between port 1 (ward) and port 2 (core).
 ///
@@ -74,20 +21,19 @@ pub fn openflow(corner: &Corner) -> String {
         (Transport::Tcp, Network::Ipv6) => "tcp6",
         (Transport::Tcp, _) => "tcp",
     };
-    let vlan = match corner.vlan().0.outer {
-        0 => String::new(),
-        vlan => format!("dl_vlan={vlan},"),
-    };
+    let traffic = traffic(corner);
+    let vlan = traffic
+        .vlan
+        .map_or_else(String::new, |vlan| format!("dl_vlan={vlan},"));
     let mut text = format!(
         "table=0,{ip},actions=ct(table=1)\n\
          table=1,ct_state=+trk+est,in_port=1,actions=output:2\n\
          table=1,ct_state=+trk+est,in_port=2,actions=output:1\n"
     );
     for device in 0..corner.devices {
-        let mac = device_mac(device);
-        let address = device_address(corner.network, device);
-        for rule in rule_numbers(corner, device) {
-            let (peer, port) = (servers(corner.network, rule), server_port(rule));
+        let (mac, address) = (mac(device), traffic.client(device));
+        for rule in traffic.rules_of(device) {
+            let (peer, port) = (traffic.servers(rule), service(rule));
             // Writing to a String cannot fail.
             let _ = writeln!(
                 text,
@@ -102,11 +48,6 @@ pub fn openflow(corner: &Corner) -> String {
 
 /// Without any policy: what comes in at one port goes out at the other.
 pub const FORWARD: &str = "in_port=1,actions=output:2\nin_port=2,actions=output:1\n";
-
-/// The numbers of a device's rules among those of all.
-fn rule_numbers(corner: &Corner, device: u32) -> std::ops::Range<u32> {
-    device * corner.rules..(device + 1) * corner.rules
-}
 
 #[cfg(test)]
 mod tests {
@@ -123,7 +64,7 @@ mod tests {
 
     /// What the engine says to the first conversations of a corner, played twice as in a loop.
     fn verdicts(corner: &Corner, flows: u32) -> Vec<[Reason; 2]> {
-        let snapshot = Arc::new(compile(&document(corner), 0).unwrap());
+        let snapshot = Arc::new(compile(&traffic(corner).document(), 0).unwrap());
         let mut engine = Engine::new(Limits::default(), 1, snapshot, NOW_NS);
         let mut judge = |number, from| {
             let frame = frame(corner, number, from == Side::Ward).unwrap();

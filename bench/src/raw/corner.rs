@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use wardline_policy::scalar::Vlan;
+use crate::traffic::Transport;
 
 /// Sizes of frames on the wire: with the frame check sequence, which no capture holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -22,15 +22,6 @@ pub enum Network {
     Ipv6,
     /// IPv4 with one 802.1Q tag.
     Vlan,
-}
-
-/// Transport layer of the frames.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Transport {
-    /// UDP.
-    Udp,
-    /// TCP segments with data of conversations that are going on.
-    Tcp,
 }
 
 /// What the policy says to the frames.
@@ -193,14 +184,6 @@ impl Corner {
     /// Whether there are so many frames in memory that buffers should be as small as they can.
     pub fn needs_small_buffers(&self) -> bool {
         self.flows > 262_144 && self.sizes == Sizes::One(64)
-    }
-
-    /// The VLAN of every frame and device.
-    pub const fn vlan(&self) -> Vlan {
-        match self.network {
-            Network::Vlan => Vlan::one(10),
-            Network::Ipv4 | Network::Ipv6 => Vlan::one(0),
-        }
     }
 }
 

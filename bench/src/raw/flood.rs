@@ -16,9 +16,8 @@ use rustix::thread::{CpuSet, sched_setaffinity};
 use wardline_engine::{BURST, Engine, Limits, Verdict};
 use wardline_policy::{Reason, Side, compile};
 
-use super::allowlist;
 use super::corner::{Corner, FLOOD};
-use super::traffic::frame;
+use super::traffic::{frame, traffic};
 use crate::{Better, Findings, Options, Sample, Suite, cpus, interrupt};
 
 /// As in the samples.
@@ -26,8 +25,6 @@ pub const SYSTEM: &str = "wardline engine";
 /// Conversations the table holds: more than can be set up in the second for which a new one must
 /// not be displaced.
 const TABLE: u32 = 3 << 20;
-/// Entries the worker's upkeep looks at in a round with frames.
-const UPKEEP: usize = 8;
 const HALF: usize = BURST / 2;
 
 /// The corner, as in the samples.
@@ -92,7 +89,7 @@ struct Flood {
 impl Flood {
     /// An engine that knows the corner's conversations in both directions.
     fn begin(corner: &Corner, table: u32) -> Result<Self> {
-        let snapshot = compile(&allowlist::document(corner), 0)?;
+        let snapshot = compile(&traffic(corner).document(), 0)?;
         let limits = Limits {
             flows: table,
             flows_per_device: table,
@@ -136,7 +133,6 @@ impl Flood {
         let begin = Instant::now();
         self.engine
             .process(Side::Ward, now_ns, &mixed, &mut self.verdicts);
-        self.engine.idle(now_ns, UPKEEP);
         self.engine.drain_events(|_| {});
         let busy = begin.elapsed();
 

@@ -11,9 +11,9 @@ use wardline_control::view::{SideCounters, Status};
 use wardline_control::{Client, ClientError};
 use wardline_policy::Reason;
 
-use super::allowlist;
 use super::corner::{Corner, Mix};
 use super::system::{Bench, Reading, Running, System};
+use super::traffic::traffic;
 use crate::interrupt;
 use crate::process::{Process, bound_to};
 
@@ -47,7 +47,7 @@ impl System for Wardline {
 
     fn start(&self, bench: &Bench<'_>) -> Result<Box<dyn Running>> {
         let policy = bench.folder.join("policy.json");
-        let document = serde_json::to_vec(&allowlist::document(bench.corner))?;
+        let document = serde_json::to_vec(&traffic(bench.corner).document())?;
         write(&policy, &document)?;
         let configuration = bench.folder.join("fastpath.toml");
         write(&configuration, self.configuration(bench).as_bytes())?;

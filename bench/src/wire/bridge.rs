@@ -1,6 +1,5 @@
 //! The Linux bridge, alone or with the allowlist in nftables.
 
-use std::fs;
 use std::path::Path;
 
 use anyhow::{Context, Result, bail};
@@ -125,8 +124,10 @@ impl System for Bridge {
 pub fn without_bridge_tracking() -> Result<Option<String>> {
     let space = Namespace::add("probe")?;
     Ok(load(&space, "bridge").err().map(|error| {
-        let why: Vec<_> = error.chain().map(ToString::to_string).collect();
-        why.join(": ").lines().next().unwrap_or_default().to_owned()
+        let said = format!("{error:#}");
+        // nftables names the place in the ruleset first, and quotes it afterwards.
+        let why = said.split_once("Error: ").map_or(&*said, |(_, why)| why);
+        why.lines().next().unwrap_or_default().to_owned()
     }))
 }
 
@@ -145,9 +146,8 @@ fn best_filter(space: &Namespace) -> Result<Filter> {
 }
 
 fn load(space: &Namespace, family: &str) -> Result<()> {
-    let file = tempfile::NamedTempFile::new().context("a file for the ruleset")?;
-    fs::write(file.path(), ruleset(family)).context("writing the ruleset")?;
-    crate::process::output(space.command("nft").arg("-f").arg(file.path())).map(drop)
+    let script = format!("nft -f - <<'END'\n{}END\n", ruleset(family));
+    space.shell(&script).map(drop)
 }
 
 /// Packets of the rule for known conversations.

@@ -2,8 +2,12 @@
 //!
 //! Two CPU cores: the system under test has one, the generator and both hosts the other. A kernel
 //! bridge is given its core by receive packet steering, which hands each frame over as a NIC's
-//! interrupt would. Methods are those of RFC 2544 with trials of a fraction of a second instead of
-//! sixty, and loss counted after 20 ms of silence instead of two seconds.
+//! interrupt would. For AF_XDP and AF_PACKET the kernel's part of receiving happens where frames are
+//! sent, which takes from the rate that can be offered, not from the system: `generator limit` says
+//! how much was left. Nobody uses huge pages here.
+//!
+//! Methods are those of RFC 2544 with trials of a fraction of a second instead of sixty, and loss
+//! counted after 20 ms of silence instead of two seconds.
 
 mod bridge;
 mod ends;

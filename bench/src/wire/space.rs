@@ -62,7 +62,8 @@ impl Namespace {
     /// # Errors
     /// What it wrote to standard error, when it failed.
     pub fn shell(&self, script: &str) -> Result<String> {
-        output(self.command("sh").args(["-ec", script])).with_context(|| format!("`{script}`"))
+        output(self.command("sh").args(["-ec", script]))
+            .with_context(|| format!("`{}`", script.lines().next().unwrap_or_default()))
     }
 
     /// Does `work` inside, on a thread of its own. Sockets and files of `/proc/thread-self/net`

@@ -178,6 +178,9 @@ pub struct WorkerStatus {
     pub elapsed_ns: u64,
     /// Longest time between two rounds, in nanoseconds, sleeps included, since the last status.
     pub longest_round_ns: u64,
+    /// Feature windows of devices that were finished.
+    #[serde(default)]
+    pub feature_windows: u64,
     /// Frames that arrived here and belonged to another worker.
     pub handed_over: u64,
     /// Of these, lost because the other worker's ring was full.

@@ -50,6 +50,11 @@ impl<K: Copy + Eq + Hash, V> Bounded<K, V> {
         self.slots.len()
     }
 
+    /// Bytes of the slots.
+    pub(crate) fn bytes(&self) -> usize {
+        size_of_val(self.slots.as_slice())
+    }
+
     /// The slot of a key whose entry has not expired.
     pub(crate) fn find(&self, key: &K, now: Tick) -> Option<u32> {
         let slot = self.locate(key)?;

@@ -23,6 +23,7 @@ impl Clock {
     }
 
     /// Time before the start counts as the start: captures may be out of order.
+    #[inline]
     pub(crate) fn tick(self, now_ns: u64) -> Tick {
         let ticks = now_ns.saturating_sub(self.start_ns) >> TICK_SHIFT;
         Tick::try_from(ticks).unwrap_or(NEVER - 1)
@@ -34,12 +35,14 @@ impl Clock {
 }
 
 /// So many seconds, rounded up by at least one tick, so that nothing ends early.
+#[inline]
 pub(crate) fn seconds(s: u32) -> Tick {
     let ticks = (u64::from(s) * NS_PER_S) >> TICK_SHIFT;
     Tick::try_from(ticks + 1).unwrap_or(NEVER)
 }
 
 /// Ticks from `earlier` to `later`, 0 if the clock stepped back.
+#[inline]
 pub(crate) const fn since(earlier: Tick, later: Tick) -> Tick {
     later.saturating_sub(earlier)
 }

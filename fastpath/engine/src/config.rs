@@ -29,6 +29,10 @@ pub struct Limits {
     pub dns_answers: u32,
     /// Events waiting to be fetched; more are dropped and counted.
     pub events: u32,
+    /// Feature windows waiting to be fetched; more are dropped and counted.
+    pub windows: u32,
+    /// Span of a device's feature window, in seconds; 0: no windows.
+    pub window_s: u32,
     /// Idle time after which a TCP conversation of an enforced device ends, in seconds.
     pub tcp_established_s: u32,
     /// The same for opening and closing ones (RFC 5382 REQ-5: at least 4 minutes).
@@ -57,6 +61,8 @@ impl Default for Limits {
             answer_windows: 4_096,
             dns_answers: 16_384,
             events: 65_536,
+            windows: 1_024,
+            window_s: 60,
             tcp_established_s: 86_400,
             tcp_transitory_s: 240,
             udp_s: 120,

@@ -5,11 +5,12 @@ use core::net::IpAddr;
 use arrayvec::ArrayVec;
 use wardline_policy::snapshot::StormGuard;
 use wardline_policy::{
-    DeviceKey, EntryIdx, Mode, PolicySnapshot, Reason, Refusal, RuleId, VlanKey,
+    DeviceEntry, DeviceKey, EntryIdx, Mode, PolicySnapshot, Reason, Refusal, RuleId, Side, VlanKey,
 };
 
 use crate::bounded::Bounded;
 use crate::clock::{NEVER, Rate, Tick, seconds, since};
+use crate::feature::Gate;
 use crate::snoop::dhcp;
 use crate::view::Traffic;
 
@@ -37,9 +38,7 @@ pub(crate) struct Device {
     pub(crate) mode: Mode,
     pub(crate) storm: StormGuard,
     pub(crate) first_ns: u64,
-    pub(crate) last: Tick,
-    pub(crate) sent: Traffic,
-    pub(crate) got: Traffic,
+    /// `established` is counted in the meter.
     pub(crate) by_reason: [u64; Reason::COUNT],
     pub(crate) would_drop: [u32; Reason::COUNT],
     pub(crate) denials: Denials,
@@ -76,7 +75,7 @@ pub(crate) struct Question {
 }
 
 impl Device {
-    fn new(now_ns: u64, now: Tick) -> Self {
+    fn new(now_ns: u64) -> Self {
         Self {
             entry: EntryIdx(0),
             listed: false,
@@ -85,9 +84,6 @@ impl Device {
             mode: Mode::Observe,
             storm: StormGuard::default(),
             first_ns: now_ns,
-            last: now,
-            sent: Traffic::default(),
-            got: Traffic::default(),
             by_reason: [0; Reason::COUNT],
             would_drop: [0; Reason::COUNT],
             denials: Denials::default(),
@@ -135,23 +131,56 @@ impl Device {
     }
 }
 
+/// What every frame of a device is counted in: one line, apart from what is seldom needed.
+#[derive(Debug, Clone, Copy, Default)]
+#[repr(align(64))]
+pub(crate) struct Meter {
+    /// Frames and bytes forwarded, by the side they came from.
+    frames: [u64; 2],
+    bytes: [u64; 2],
+    /// Frames with the reason `established`.
+    pub(crate) established: u64,
+    pub(crate) gate: Gate,
+    pub(crate) last: Tick,
+}
+
+impl Meter {
+    /// Counts a forwarded frame.
+    #[inline]
+    pub(crate) fn count(&mut self, from: Side, len: usize) {
+        self.frames[from as usize] += 1;
+        self.bytes[from as usize] += len as u64;
+    }
+
+    /// What came from this side and was forwarded.
+    pub(crate) const fn traffic(&self, from: Side) -> Traffic {
+        Traffic {
+            frames: self.frames[from as usize],
+            bytes: self.bytes[from as usize],
+        }
+    }
+}
+
 /// The device table.
 #[derive(Debug)]
 pub(crate) struct Devices {
     table: Bounded<DeviceKey, Device>,
+    /// By slot.
+    meters: Vec<Meter>,
     hand: u32,
     unlisted: usize,
-    /// Changes when a device comes or goes.
-    pub(crate) version: u32,
+    /// Changes when a device goes.
+    pub(crate) removals: u32,
 }
 
 impl Devices {
     pub(crate) fn new(capacity: u32, seed: u64) -> Self {
         Self {
             table: Bounded::new(capacity, seed),
+            meters: vec![Meter::default(); capacity as usize],
             hand: 0,
             unlisted: 0,
-            version: 0,
+            removals: 0,
         }
     }
 
@@ -165,6 +194,26 @@ impl Devices {
 
     pub(crate) fn get_mut(&mut self, slot: u32) -> Option<&mut Device> {
         self.table.get_mut(slot)
+    }
+
+    /// Bytes of the table, its index aside.
+    pub(crate) fn bytes(&self) -> usize {
+        size_of_val(self.meters.as_slice()) + self.table.bytes()
+    }
+
+    pub(crate) fn meter(&self, slot: u32) -> Option<&Meter> {
+        self.meters.get(slot as usize)
+    }
+
+    #[inline]
+    pub(crate) fn meter_mut(&mut self, slot: u32) -> Option<&mut Meter> {
+        self.meters.get_mut(slot as usize)
+    }
+
+    /// Asks for the counters of a slot ahead of their use.
+    #[inline]
+    pub(crate) fn prefetch_meter(&self, slot: u32) {
+        wardline_hint::prefetch(&self.meters, slot as usize);
     }
 
     pub(crate) fn key(&self, slot: u32) -> Option<DeviceKey> {
@@ -190,10 +239,13 @@ impl Devices {
         if !listed && self.unlisted >= self.table.capacity() * UNLISTED_QUARTERS / 4 {
             return Err(Reason::DeviceTableFull);
         }
-        let slot = self.table.insert(key, Device::new(now_ns, now), NEVER, now);
+        let slot = self.table.insert(key, Device::new(now_ns), NEVER, now);
         let slot = slot.ok_or(Reason::DeviceTableFull)?;
+        self.meters[slot as usize] = Meter {
+            last: now,
+            ..Meter::default()
+        };
         self.unlisted += usize::from(!listed);
-        self.version = self.version.wrapping_add(1);
         Ok(slot)
     }
 
@@ -215,13 +267,14 @@ impl Devices {
     /// Whether an unlisted, silent device has to make room for others.
     pub(crate) fn is_forgettable(&self, slot: u32, now: Tick) -> bool {
         let crowded = self.unlisted >= self.table.capacity() * UNLISTED_QUARTERS / 4;
-        let silent = |d: &Device| !d.listed && since(d.last, now) >= seconds(FORGET_S);
-        crowded && self.table.get(slot).is_some_and(silent)
+        let unlisted = self.table.get(slot).is_some_and(|d| !d.listed);
+        let silent = |m: &Meter| since(m.last, now) >= seconds(FORGET_S);
+        crowded && unlisted && self.meter(slot).is_some_and(silent)
     }
 
     pub(crate) fn remove(&mut self, slot: u32) {
         if self.table.remove(slot).is_some() {
-            self.version = self.version.wrapping_add(1);
+            self.removals = self.removals.wrapping_add(1);
         }
     }
 }
@@ -305,14 +358,46 @@ impl NegativeCache {
 /// What the devices of one VLAN have in common, for frames to all of them.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct VlanState {
-    /// What it was made from.
+    /// What it was made from, and when.
     pub(crate) generation: u32,
-    pub(crate) devices_version: u32,
+    pub(crate) removals: u32,
+    pub(crate) made: Tick,
+    /// Whether a device is there.
+    inhabited: bool,
     /// The mode frames to the whole VLAN are judged in: that of a device that does not enforce,
     /// if there is one.
     pub(crate) mode: Mode,
     /// The least limit on broadcasts of an enforcing device; 0 if there is none.
     pub(crate) broadcasts_per_s: u32,
+}
+
+impl VlanState {
+    /// Before anybody spoke, everybody counts as unlisted.
+    pub(crate) const fn empty(generation: u32, removals: u32, made: Tick, unlisted: Mode) -> Self {
+        Self {
+            generation,
+            removals,
+            made,
+            inhabited: false,
+            mode: unlisted,
+            broadcasts_per_s: 0,
+        }
+    }
+
+    /// One device more.
+    pub(crate) fn add(&mut self, device: &DeviceEntry) {
+        if !self.inhabited || (self.mode.drops() && !device.mode.drops()) {
+            self.mode = device.mode;
+        }
+        self.inhabited = true;
+        let limit = device.storm.broadcasts_per_s;
+        if device.mode.drops() && limit != 0 {
+            let least = [self.broadcasts_per_s, limit]
+                .into_iter()
+                .filter(|l| *l != 0);
+            self.broadcasts_per_s = least.min().unwrap_or(0);
+        }
+    }
 }
 
 /// The VLANs, found by key.
@@ -332,6 +417,15 @@ impl Vlans {
 
     pub(crate) fn get(&self, vlan: VlanKey) -> Option<VlanState> {
         self.table.value(&vlan, 0).map(|(state, _)| *state)
+    }
+
+    /// A device came into a VLAN. What is known of the VLAN under this policy stays known.
+    pub(crate) fn add(&mut self, vlan: VlanKey, generation: u32, device: &DeviceEntry) {
+        if let Some((state, _)) = self.table.value_mut(&vlan, 0)
+            && state.generation == generation
+        {
+            state.add(device);
+        }
     }
 
     pub(crate) fn set(&mut self, vlan: VlanKey, state: VlanState) {
@@ -361,6 +455,11 @@ mod tests {
 
     use super::*;
 
+    #[test]
+    fn a_meter_is_a_cache_line() {
+        assert_eq!(size_of::<Meter>(), 64);
+    }
+
     fn key(n: u8) -> DeviceKey {
         DeviceKey {
             mac: MacAddr([2, 0, 0, 0, 0, n]),
@@ -376,6 +475,46 @@ mod tests {
             .count();
         assert_eq!(taken, 6);
         assert!(devices.insert(key(100), true, 0, 0).is_ok());
+    }
+
+    fn entry(mode: Mode, broadcasts_per_s: u32) -> DeviceEntry {
+        DeviceEntry {
+            name: "x".into(),
+            role: None,
+            mode,
+            epoch: 1,
+            care: wardline_policy::Care::Facility,
+            storm: StormGuard {
+                broadcasts_per_s,
+                ..StormGuard::default()
+            },
+            addresses: Vec::new(),
+        }
+    }
+
+    #[test]
+    fn a_vlan_takes_the_mode_of_one_that_does_not_enforce_and_the_least_limit() {
+        let mut state = VlanState::empty(1, 0, 0, Mode::Observe);
+        for (device, expected) in [
+            (entry(Mode::Enforce, 0), (Mode::Enforce, 0)),
+            (entry(Mode::Isolate, 30), (Mode::Enforce, 30)),
+            (entry(Mode::Enforce, 20), (Mode::Enforce, 20)),
+            (entry(Mode::Simulate, 10), (Mode::Simulate, 20)),
+            (entry(Mode::Enforce, 40), (Mode::Simulate, 20)),
+        ] {
+            state.add(&device);
+            assert_eq!((state.mode, state.broadcasts_per_s), expected);
+        }
+    }
+
+    #[test]
+    fn a_vlan_that_is_known_under_another_policy_is_left_alone() {
+        let (mut vlans, vlan) = (Vlans::new(1), VlanKey::default());
+        vlans.set(vlan, VlanState::empty(1, 0, 0, Mode::Enforce));
+        vlans.add(vlan, 2, &entry(Mode::Observe, 0));
+        assert_eq!(vlans.get(vlan).map(|s| s.mode), Some(Mode::Enforce));
+        vlans.add(vlan, 1, &entry(Mode::Observe, 0));
+        assert_eq!(vlans.get(vlan).map(|s| s.mode), Some(Mode::Observe));
     }
 
     #[test]

@@ -2,6 +2,8 @@
 
 use wardline_policy::{MacAddr, VlanKey};
 
+use crate::feature::Protocol;
+
 /// The network layer of a frame.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum L3 {
@@ -123,6 +125,20 @@ impl L4 {
                 ..
             } => Some((source, destination)),
             Self::Icmp { .. } | Self::Other | Self::Absent => None,
+        }
+    }
+}
+
+impl PacketMeta {
+    /// What it carries, as feature windows tell it apart.
+    pub const fn carries(&self) -> Protocol {
+        match (&self.l3, &self.l4) {
+            (L3::Ip { .. }, L4::Tcp { .. }) => Protocol::Tcp,
+            (L3::Ip { .. }, L4::Udp { .. }) => Protocol::Udp,
+            (L3::Ip { .. }, L4::Icmp { .. }) => Protocol::Icmp,
+            (L3::Ip { .. }, _) => Protocol::OtherIp,
+            (L3::Arp, _) => Protocol::Arp,
+            (L3::Other, _) => Protocol::Other,
         }
     }
 }

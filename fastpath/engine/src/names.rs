@@ -6,6 +6,7 @@
 
 use arrayvec::ArrayVec;
 
+use crate::binding::Tenancies;
 use crate::bounded::Bounded;
 use crate::clock::{Tick, seconds};
 use crate::snoop::dns::Name;
@@ -25,23 +26,31 @@ struct Told {
     holds_until: Tick,
 }
 
+/// A device by its slot, and which tenancy of it.
+type Listener = (u32, u32);
+
 /// The names told to devices.
 #[derive(Debug)]
 pub(crate) struct Names {
     /// Texts, numbered by their slot.
     texts: Bounded<Name, ()>,
-    told: Bounded<(u32, [u8; 16]), ArrayVec<Told, NAMES>>,
+    told: Bounded<(Listener, [u8; 16]), ArrayVec<Told, NAMES>>,
+    tenancies: Tenancies,
+    /// Next slot looked at for what forgotten devices were told.
+    hand: u32,
     /// Changes with every answer learnt.
     pub(crate) version: u32,
 }
 
 impl Names {
-    pub(crate) fn new(capacity: u32, seed: u64) -> Self {
+    pub(crate) fn new(capacity: u32, devices: u32, seed: u64) -> Self {
         /// Answers for each name, as a rule of thumb.
         const ANSWERS_PER_NAME: u32 = 4;
         Self {
             texts: Bounded::new((capacity / ANSWERS_PER_NAME).max(1), seed),
             told: Bounded::new(capacity, seed.rotate_left(7)),
+            tenancies: Tenancies::new(devices),
+            hand: 0,
             version: 0,
         }
     }
@@ -68,7 +77,7 @@ impl Names {
         };
         let Some(name) = text else { return };
         let told = Told { name, holds_until };
-        let key = (device, address);
+        let key = (self.listener(device), address);
         self.version = self.version.wrapping_add(1);
         let Some(slot) = self.told.find(&key, now) else {
             let mut list = ArrayVec::new();
@@ -95,7 +104,7 @@ impl Names {
         lingering: bool,
         now: Tick,
     ) -> impl Iterator<Item = &str> {
-        let told = self.told.value(&(device, address), now);
+        let told = self.told.value(&(self.listener(device), address), now);
         let holds = move |t: &&Told| lingering || t.holds_until > now;
         told.into_iter()
             .flatten()
@@ -104,23 +113,27 @@ impl Names {
             .map(|n| n.as_str())
     }
 
-    /// Forgets what a device was told whose slot is given to another.
+    /// Forgets what a device was told whose slot is given to another; the sweep makes the room
+    /// free.
     pub(crate) fn forget(&mut self, device: u32) {
-        for slot in 0..self.told.capacity() as u32 {
-            if self
-                .told
-                .key(slot)
-                .is_some_and(|(owner, _)| *owner == device)
-            {
-                self.told.remove(slot);
-            }
-        }
+        self.tenancies.end(device);
         self.version = self.version.wrapping_add(1);
     }
 
     pub(crate) fn sweep(&mut self, now: Tick, budget: usize) {
         self.told.sweep(now, budget);
         self.texts.sweep(now, budget);
+        for _ in 0..budget {
+            let key = self.told.key(self.hand).copied();
+            if key.is_some_and(|(listener, _)| listener != self.listener(listener.0)) {
+                self.told.remove(self.hand);
+            }
+            self.hand = (self.hand + 1) % self.told.capacity() as u32;
+        }
+    }
+
+    fn listener(&self, device: u32) -> Listener {
+        (device, self.tenancies.of(device))
     }
 }
 
@@ -134,7 +147,7 @@ mod tests {
 
     #[test]
     fn a_name_holds_for_its_time_to_live_and_lingers_for_old_conversations() {
-        let mut names = Names::new(16, 1);
+        let mut names = Names::new(16, 8, 1);
         names.learn(3, &name("pacs.example"), [7; 16], 60, 0);
         let of = |n: &Names, device, lingering, now| n.of(device, [7; 16], lingering, now).count();
         assert_eq!(of(&names, 3, false, seconds(59)), 1);
@@ -145,7 +158,7 @@ mod tests {
 
     #[test]
     fn very_short_lives_are_lengthened() {
-        let mut names = Names::new(16, 1);
+        let mut names = Names::new(16, 8, 1);
         names.learn(3, &name("a.example"), [7; 16], 0, 0);
         assert_eq!(
             names.of(3, [7; 16], false, seconds(20)).next(),
@@ -155,7 +168,7 @@ mod tests {
 
     #[test]
     fn one_address_may_have_several_names() {
-        let mut names = Names::new(64, 1);
+        let mut names = Names::new(64, 8, 1);
         for n in [
             "a.example",
             "b.example",
@@ -167,5 +180,20 @@ mod tests {
         }
         let all: Vec<&str> = names.of(3, [7; 16], false, 1).collect();
         assert_eq!(all, ["b.example", "c.example", "d.example", "e.example"]);
+    }
+
+    #[test]
+    fn the_next_device_of_a_slot_was_told_nothing() {
+        let mut names = Names::new(1, 8, 1);
+        names.learn(3, &name("pacs.example"), [7; 16], 3_600, 0);
+        names.forget(3);
+        assert_eq!(names.of(3, [7; 16], true, 1).count(), 0);
+        names.sweep(1, 1);
+        names.learn(5, &name("pacs.example"), [9; 16], 3_600, 1);
+        assert_eq!(
+            names.of(5, [9; 16], false, 2).count(),
+            1,
+            "there is room again"
+        );
     }
 }

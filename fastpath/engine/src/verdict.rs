@@ -92,13 +92,33 @@ impl Counters {
             .sum()
     }
 
-    /// Counts one frame of `len` bytes and its verdict.
-    pub(crate) fn count(&mut self, from: Side, len: usize, verdict: &Verdict) {
-        self.received[from as usize] += 1;
-        self.received_bytes[from as usize] += len as u64;
-        self.by_reason[from as usize][verdict.reason.index()] += 1;
-        if let Some(reason) = verdict.would_drop {
-            self.would_drop[reason.index()] += 1;
+    pub(crate) fn count(&mut self, from: Side, run: &Run) {
+        self.received[from as usize] += run.frames;
+        self.received_bytes[from as usize] += run.bytes;
+        self.by_reason[from as usize][run.reason.index()] += run.frames;
+    }
+}
+
+/// Frames with one reason.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Run {
+    pub(crate) reason: Reason,
+    pub(crate) frames: u64,
+    pub(crate) bytes: u64,
+}
+
+impl Run {
+    pub(crate) const fn of(reason: Reason) -> Self {
+        Self {
+            reason,
+            frames: 0,
+            bytes: 0,
         }
+    }
+}
+
+impl Default for Run {
+    fn default() -> Self {
+        Self::of(Reason::Established)
     }
 }

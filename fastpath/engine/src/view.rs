@@ -26,6 +26,20 @@ pub struct DhcpFacts {
     pub parameter_list: Vec<u8>,
 }
 
+/// What the tables take that grow with conversations and devices, in bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct TableBytes {
+    /// The flow table with its index; an IPv6 conversation takes [`IPV6_FLOW_BYTES`] more.
+    pub flows: usize,
+    /// The device table with its counters.
+    pub devices: usize,
+    /// The feature windows of the devices.
+    pub windows: usize,
+}
+
+/// What an IPv6 conversation takes beside its share of the flow table, in bytes.
+pub const IPV6_FLOW_BYTES: usize = size_of::<crate::flow::key::Wide>();
+
 /// One device that spoke on the ward side.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DeviceView {

@@ -582,7 +582,7 @@ impl<'d> Checker<'d> {
     // Rules.
 
     fn rules(&mut self, at: At<'_>, rules: &'d [Rule], scope: Scope<'d>) {
-        let mut names = Set::default();
+        let mut names = Set::with_capacity_and_hasher(rules.len(), Default::default());
         for (index, rule) in rules.iter().enumerate() {
             let at = at.item(index);
             self.named(at.key("name"), &rule.name);

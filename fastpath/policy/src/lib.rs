@@ -19,13 +19,14 @@ pub mod reason;
 pub mod reference;
 pub mod scalar;
 pub mod schema;
+mod sections;
 pub mod snapshot;
 mod stable;
 mod tags;
 mod tree;
 pub mod types;
 
-pub use compile::compile;
+pub use compile::{compile, compile_text};
 pub use diagnostic::{Diagnostic, Diagnostics, Warnings};
 pub use document::Document;
 pub use parse::{Format, parse};

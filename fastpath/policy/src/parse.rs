@@ -4,6 +4,7 @@ use crate::check::{Finding, check};
 use crate::diagnostic::{Diagnostic, Diagnostics, Position, Severity, Warnings};
 use crate::document::Document;
 use crate::read::{Fault, read};
+use crate::sections;
 use crate::tree::{Node, Span, SyntaxError, path_text};
 
 /// The format of a document's text.
@@ -25,7 +26,7 @@ pub fn parse(
     file_name: &str,
 ) -> Result<(Document, Warnings), Diagnostics> {
     let direct: Option<Document> = match format {
-        Format::Toml => toml::from_str(text).ok(),
+        Format::Toml => sections::read(text).or_else(|| toml::from_str(text).ok()),
         Format::Json => serde_json::from_str(text).ok(),
     };
     if let Some(document) = direct {

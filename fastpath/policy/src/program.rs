@@ -1,6 +1,7 @@
-//! Compiled rules: one hash table from (program, who talks how to whom, protocol) to sorted,
+//! Compiled rules: programs, each a hash table from (who talks how to whom, protocol) to sorted,
 //! disjoint port intervals. A program is the compiled form of one list of rules (those of a
-//! role, of a device, of a visit, of the baseline), shared by every device that follows it.
+//! role, of a device, of a visit, of the baseline), shared by every device that follows it. Each
+//! has a table of its own, which fits a near cache while it is built and while it is asked.
 
 use crate::stable::Map;
 use crate::tags::{ANY, Tag};
@@ -44,7 +45,6 @@ pub(crate) const ANY_PROTOCOL: u16 = 256;
 /// What a rule is found by.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) struct Key {
-    pub(crate) program: ProgramId,
     /// The other station, or the sender of a group frame; `ANY` where it does not matter.
     pub(crate) peer: Tag,
     /// The multicast group; `ANY` for everything else.
@@ -55,7 +55,7 @@ pub(crate) struct Key {
 
 impl Key {
     /// One of 64 bits for who talks how and by which protocol. A program keeps the bits of its
-    /// keys, so that most questions it has no answer to never reach the large table.
+    /// keys, so that most questions it has no answer to never reach its table.
     fn bit(talk: Talk, protocol: u16, anybody: bool) -> u64 {
         let number = (u64::from(protocol) * 6 + talk as u64) * 2 + u64::from(anybody);
         1 << (number.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 58)
@@ -88,60 +88,77 @@ struct Span {
 
 const NESTED: u32 = 1 << 31;
 
-/// Every compiled rule of a snapshot.
+/// One compiled list of rules.
 #[derive(Debug, Default)]
-pub(crate) struct Table {
+struct Program {
+    /// The bits of its keys.
+    bits: u64,
     keys: Map<Key, (u32, u32)>,
-    /// The bits of each program's keys.
-    bits: Vec<u64>,
+}
+
+/// Every compiled rule of a snapshot.
+#[derive(Debug)]
+pub(crate) struct Table {
+    programs: Vec<Program>,
     spans: Vec<Span>,
     nested: Vec<(u32, u32)>,
 }
 
 impl Table {
-    /// Makes room, so that building a large policy does not rehash again and again.
+    /// Makes room, so that building a large policy does not move it again and again.
     pub(crate) fn with_capacity(keys: usize) -> Self {
         Self {
-            keys: Map::with_capacity_and_hasher(keys, Default::default()),
-            bits: Vec::new(),
+            programs: vec![Program::default()],
             spans: Vec::with_capacity(keys),
             nested: Vec::new(),
         }
     }
 
-    /// Adds every piece of one program; each program is added once.
+    /// The number the next program will have.
+    pub(crate) fn next_program(&self) -> ProgramId {
+        self.programs.len() as ProgramId
+    }
+
+    /// Adds a program of these pieces.
     pub(crate) fn add_program(&mut self, pieces: &mut [Piece]) {
         pieces.sort_unstable();
-        if let Some(piece) = pieces.first() {
-            let program = piece.key.program as usize;
-            self.bits.resize(self.bits.len().max(program + 1), 0);
-            self.bits[program] = pieces.iter().fold(0, |bits, p| bits | p.key.own_bit());
-        }
-        for run in pieces.chunk_by(|a, b| a.key == b.key) {
-            let flat = match run {
-                [one] if one.sources == ALL_PORTS => vec![Span {
+        let runs = || pieces.chunk_by(|a, b| a.key == b.key);
+        let bits = runs().fold(0, |bits, run| bits | run[0].key.own_bit());
+        let mut keys = Map::with_capacity_and_hasher(runs().count(), Default::default());
+        for run in runs() {
+            let range = match run {
+                [one] if one.sources == ALL_PORTS => self.push(&[Span {
                     first: one.ports.0,
                     last: one.ports.1,
                     rule: one.rule,
-                }],
+                }]),
                 _ if run.iter().all(|p| p.sources == ALL_PORTS) => {
-                    first_match(run.iter().map(|p| (p.ports, p.rule)))
+                    self.push(&first_match(run.iter().map(|p| (p.ports, p.rule))))
                 }
-                _ => self.two_dimensional(run),
+                _ => {
+                    let cuts = self.two_dimensional(run);
+                    self.push(&cuts)
+                }
             };
-            let range = self.push(&flat);
-            self.keys.insert(run[0].key, range);
+            keys.insert(run[0].key, range);
         }
+        self.programs.push(Program { bits, keys });
     }
 
-    /// The rule with the lowest number that matches.
-    pub(crate) fn find(&self, key: &Key, port: u16, source: u16) -> Option<u32> {
-        let bits = self.bits.get(key.program as usize)?;
-        if bits & key.own_bit() == 0 {
+    /// The rule of a program with the lowest number that matches.
+    pub(crate) fn find(
+        &self,
+        program: ProgramId,
+        key: &Key,
+        port: u16,
+        source: u16,
+    ) -> Option<u32> {
+        let program = self.programs.get(program as usize)?;
+        if program.bits & key.own_bit() == 0 {
             return None;
         }
         count_probe();
-        let &range = self.keys.get(key)?;
+        let &range = program.keys.get(key)?;
         let rule = self.search(range, port)?;
         if rule & NESTED == 0 {
             return Some(rule);

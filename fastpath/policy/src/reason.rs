@@ -29,6 +29,7 @@ macro_rules! reasons {
             }
 
             /// Whether a frame with this reason goes out again.
+            #[inline]
             pub const fn class(self) -> Class {
                 match self { $(Self::$variant => Class::$class,)+ }
             }
@@ -185,11 +186,13 @@ reasons! {
 
 impl Reason {
     /// Position in tables of [`Reason::COUNT`] entries.
+    #[inline]
     pub const fn index(self) -> usize {
         self as usize
     }
 
     /// Whether a frame with this reason goes out again.
+    #[inline]
     pub const fn forwards(self) -> bool {
         matches!(self.class(), Class::Forward)
     }

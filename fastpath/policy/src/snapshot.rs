@@ -195,6 +195,8 @@ pub(crate) struct VlanGroups {
     pub(crate) program: ProgramId,
     /// A life-critical device without any template listens here.
     pub(crate) open: bool,
+    /// Listed devices have the mode and the limit on broadcasts of unlisted ones.
+    pub(crate) alike: bool,
 }
 
 /// What a frame rule is found by.
@@ -280,6 +282,11 @@ impl PolicySnapshot {
     /// All listed devices with their keys, in no particular order.
     pub fn devices(&self) -> impl Iterator<Item = (DeviceKey, EntryIdx)> + '_ {
         self.listed.iter().map(|(key, entry)| (*key, *entry))
+    }
+
+    /// Whether mode and limit on broadcasts are the same for every device of a VLAN, listed or not.
+    pub fn treats_alike(&self, vlan: VlanKey) -> bool {
+        self.vlans.get(&vlan).unwrap_or(&self.other_vlans).alike
     }
 
     /// May this conversation of a device begin?
@@ -425,15 +432,13 @@ impl PolicySnapshot {
                 }
                 for protocol in [u16::from(query.protocol), ANY_PROTOCOL] {
                     let key = Key {
-                        program: *program,
                         peer,
                         group,
                         protocol,
                         talk,
                     };
-                    let found = self
-                        .table
-                        .find(&key, query.destination_port, query.source_port);
+                    let (port, source) = (query.destination_port, query.source_port);
+                    let found = self.table.find(*program, &key, port, source);
                     *best = lower(*best, found);
                 }
             }
@@ -633,5 +638,23 @@ mod tests {
         }
         assert!(probes(&many, 10_009).0);
         assert!(!probes(&many, 10_010).0);
+    }
+
+    #[test]
+    fn a_vlan_is_treated_alike_while_no_device_of_it_differs() {
+        let text = r#"
+            version = 1
+            name = "x"
+            defaults = { mode = "enforce", unlisted_mode = "enforce" }
+            devices = [
+                { name = "a", mac = "02:00:00:00:00:01", vlan = 1 },
+                { name = "b", mac = "02:00:00:00:00:02", vlan = 2, mode = "observe" },
+                { name = "c", mac = "02:00:00:00:00:03", vlan = 3, storm = { broadcasts_per_s = 9 } },
+            ]
+        "#;
+        let (document, _) = parse(text, Format::Toml, "x").expect("the document is right");
+        let snapshot = compile(&document, 0).expect("it compiles");
+        let alike = |outer| snapshot.treats_alike(VlanKey { outer, inner: 0 });
+        assert_eq!([1, 2, 3, 4].map(alike), [true, false, false, true]);
     }
 }

@@ -26,28 +26,45 @@ pub(crate) const FIRST_FREE: Tag = 4;
 /// No tag at all.
 pub(crate) const NONE: Tag = Tag::MAX;
 
-/// A network as a table key: family, length and bits.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-struct NetworkKey {
-    bits: u128,
-    length: u8,
-    v6: bool,
+/// A table of networks. The families are kept apart: IPv4 needs a quarter of the room.
+#[derive(Debug)]
+struct Networks<V> {
+    v4: Map<(u32, u8), V>,
+    v6: Map<(u128, u8), V>,
+    lengths: Lengths,
 }
 
-impl NetworkKey {
-    fn new(prefix: Prefix) -> Self {
-        match prefix.address {
-            IpAddr::V4(a) => Self {
-                bits: a.to_bits().into(),
-                length: prefix.length,
-                v6: false,
-            },
-            IpAddr::V6(a) => Self {
-                bits: a.to_bits(),
-                length: prefix.length,
-                v6: true,
-            },
+impl<V> Default for Networks<V> {
+    fn default() -> Self {
+        Self {
+            v4: Map::default(),
+            v6: Map::default(),
+            lengths: Lengths::default(),
         }
+    }
+}
+
+impl<V: Copy> Networks<V> {
+    /// The value of a network; `new` if it has none yet.
+    fn get_or_insert(&mut self, network: Prefix, new: V) -> V {
+        self.lengths.note(network);
+        let length = network.length;
+        match network.address {
+            IpAddr::V4(a) => *self.v4.entry((a.to_bits(), length)).or_insert(new),
+            IpAddr::V6(a) => *self.v6.entry((a.to_bits(), length)).or_insert(new),
+        }
+    }
+
+    /// The values of every network around an address: a probe for each length in use.
+    fn around(&self, address: IpAddr) -> impl Iterator<Item = V> + '_ {
+        let lengths = self.lengths.of(address).iter();
+        lengths.filter_map(move |length| {
+            crate::program::count_probe();
+            match Prefix::around(address, *length).address {
+                IpAddr::V4(a) => self.v4.get(&(a.to_bits(), *length)).copied(),
+                IpAddr::V6(a) => self.v6.get(&(a.to_bits(), *length)).copied(),
+            }
+        })
     }
 }
 
@@ -55,31 +72,24 @@ impl NetworkKey {
 #[derive(Debug, Default)]
 pub(crate) struct Classes {
     /// Addresses and networks that rules name themselves: one tag each.
-    literals: Map<NetworkKey, Tag>,
-    literal_lengths: Lengths,
+    literals: Networks<Tag>,
     /// Addresses and networks of groups and devices: a range of `tags` each.
-    members: Map<NetworkKey, (u32, u32)>,
-    member_lengths: Lengths,
+    members: Networks<(u32, u32)>,
     tags: Vec<Tag>,
 }
 
 impl Classes {
-    /// Makes room, so that building a large policy does not rehash again and again.
+    /// Makes room for networks of IPv4, so that building a large policy does not rehash again
+    /// and again.
     pub(crate) fn with_capacity(literals: usize) -> Self {
-        let literals = Map::with_capacity_and_hasher(literals, Default::default());
-        Self {
-            literals,
-            ..Self::default()
-        }
+        let mut classes = Self::default();
+        classes.literals.v4.reserve(literals);
+        classes
     }
 
     /// The tag of a network that a rule names; `new` if it is the first to do so.
     pub(crate) fn literal(&mut self, network: Prefix, new: Tag) -> Tag {
-        let tag = *self.literals.entry(NetworkKey::new(network)).or_insert(new);
-        if tag == new {
-            self.literal_lengths.note(network);
-        }
-        tag
+        self.literals.get_or_insert(network, new)
     }
 
     /// Takes in what groups and devices consist of; called once, the order does not matter.
@@ -89,27 +99,17 @@ impl Classes {
         for run in pairs.chunk_by(|a, b| a.0 == b.0) {
             let start = self.tags.len() as u32;
             self.tags.extend(run.iter().map(|(_, tag)| tag));
-            let end = self.tags.len() as u32;
-            self.members.insert(NetworkKey::new(run[0].0), (start, end));
-            self.member_lengths.note(run[0].0);
+            let range = (start, self.tags.len() as u32);
+            self.members.get_or_insert(run[0].0, range);
         }
     }
 
     /// Calls `visit` for each tag of the address; the wildcard [`ANY`] is not among them.
     pub(crate) fn for_each(&self, address: IpAddr, mut visit: impl FnMut(Tag)) {
-        for key in self.literal_lengths.keys(address) {
-            crate::program::count_probe();
-            if let Some(&tag) = self.literals.get(&key) {
-                visit(tag);
-            }
-        }
-        for key in self.member_lengths.keys(address) {
-            crate::program::count_probe();
-            if let Some(&(start, end)) = self.members.get(&key) {
-                self.tags[start as usize..end as usize]
-                    .iter()
-                    .for_each(|tag| visit(*tag));
-            }
+        self.literals.around(address).for_each(&mut visit);
+        for (start, end) in self.members.around(address) {
+            let tags = &self.tags[start as usize..end as usize];
+            tags.iter().for_each(|tag| visit(*tag));
         }
     }
 }
@@ -123,25 +123,19 @@ struct Lengths {
 
 impl Lengths {
     fn note(&mut self, network: Prefix) {
-        let lengths = if network.address.is_ipv4() {
-            &mut self.v4
-        } else {
-            &mut self.v6
+        let lengths = match network.address {
+            IpAddr::V4(_) => &mut self.v4,
+            IpAddr::V6(_) => &mut self.v6,
         };
         if !lengths.contains(&network.length) {
             lengths.push(network.length);
         }
     }
 
-    /// The networks around an address that may be in the table.
-    fn keys(&self, address: IpAddr) -> impl Iterator<Item = NetworkKey> + '_ {
-        let lengths = if address.is_ipv4() {
-            &self.v4
-        } else {
-            &self.v6
-        };
-        lengths
-            .iter()
-            .map(move |length| NetworkKey::new(Prefix::around(address, *length)))
+    fn of(&self, address: IpAddr) -> &[u8] {
+        match address {
+            IpAddr::V4(_) => &self.v4,
+            IpAddr::V6(_) => &self.v6,
+        }
     }
 }

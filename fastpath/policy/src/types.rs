@@ -14,6 +14,7 @@ impl MacAddr {
     pub const BROADCAST: Self = Self([0xff; 6]);
 
     /// Whether the group bit is set (broadcast included).
+    #[inline]
     pub const fn is_group(self) -> bool {
         self.0[0] & 1 == 1
     }
@@ -113,6 +114,7 @@ pub enum Side {
 
 impl Side {
     /// The other side.
+    #[inline]
     pub const fn other(self) -> Self {
         match self {
             Self::Ward => Self::Core,
@@ -161,6 +163,7 @@ pub enum Mode {
 
 impl Mode {
     /// Whether a denial takes effect on the wire.
+    #[inline]
     pub const fn drops(self) -> bool {
         matches!(self, Self::Enforce | Self::Isolate)
     }

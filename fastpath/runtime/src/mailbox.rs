@@ -98,6 +98,8 @@ pub struct Turns {
     pub elapsed_ns: u64,
     /// Longest time between the beginnings of two rounds since the last report.
     pub longest_round_ns: u64,
+    /// Feature windows that came to a decision size or to the end of their span.
+    pub feature_windows: u64,
     /// Frames given to the worker they belong to.
     pub handed_over: u64,
     /// Frames lost because that worker's ring was full, by side; also counted as `egress-full`.

@@ -11,7 +11,7 @@ use wardline_control::{
     Applied, ApplyOptions, Diagnostic, EventKind, PolicyFormat, PolicyInForce, PolicyText, Refused,
     RefusedKind, bounds, view,
 };
-use wardline_policy::{PolicySnapshot, parse};
+use wardline_policy::{Format, PolicySnapshot};
 
 use crate::clock;
 use crate::events::EventLog;
@@ -27,7 +27,7 @@ const TICK: Duration = Duration::from_millis(200);
 #[derive(Debug, Clone)]
 pub struct Compiled {
     /// The document; none before any was ever applied.
-    pub text: Option<PolicyText>,
+    pub text: Option<Arc<PolicyText>>,
     /// What the workers use.
     pub snapshot: Arc<PolicySnapshot>,
     /// Where it came from, in the words of [`view::PolicyStatus::origin`].
@@ -53,17 +53,17 @@ impl Compiled {
 /// # Errors
 /// Everything that is wrong with the document.
 pub fn compile(
-    text: PolicyText,
+    text: Arc<PolicyText>,
     origin: &'static str,
 ) -> Result<(Compiled, Vec<Diagnostic>), Vec<Diagnostic>> {
     let format = match text.format {
-        PolicyFormat::Toml => parse::Format::Toml,
-        PolicyFormat::Json => parse::Format::Json,
+        PolicyFormat::Toml => Format::Toml,
+        PolicyFormat::Json => Format::Json,
     };
     let views = |all: Vec<_>| all.into_iter().map(diagnostic).collect();
-    let (document, warnings) =
-        parse::parse(&text.text, format, &text.name).map_err(|e| views(e.0))?;
-    let snapshot = wardline_policy::compile(&document, clock::wall_s()).map_err(|e| views(e.0))?;
+    let (snapshot, warnings) =
+        wardline_policy::compile_text(&text.text, format, &text.name, clock::wall_s())
+            .map_err(|e| views(e.0))?;
     let compiled = Compiled {
         text: Some(text),
         snapshot: Arc::new(snapshot),
@@ -161,11 +161,16 @@ impl PolicyKeeper {
         let now = self.now();
         PolicyInForce {
             id: now.compiled.snapshot.id().to_owned(),
-            policy: now.compiled.text.clone().unwrap_or_else(|| PolicyText {
-                name: String::new(),
-                format: PolicyFormat::Toml,
-                text: String::new(),
-            }),
+            policy: now
+                .compiled
+                .text
+                .as_deref()
+                .cloned()
+                .unwrap_or_else(|| PolicyText {
+                    name: String::new(),
+                    format: PolicyFormat::Toml,
+                    text: String::new(),
+                }),
             applied_us: now.compiled.applied_us,
         }
     }
@@ -176,7 +181,7 @@ impl PolicyKeeper {
     /// The document is larger than the bounds allow.
     pub async fn check(&self, text: PolicyText) -> Result<Vec<Diagnostic>, Refused> {
         check_bounds(&text)?;
-        match compile_aside(text, "control").await? {
+        match compile_aside(text.into(), "control").await? {
             Ok((_, warnings)) => Ok(first(warnings)),
             Err(diagnostics) => Ok(first(diagnostics)),
         }
@@ -191,7 +196,7 @@ impl PolicyKeeper {
         check_confirmation(options.confirm_within_s)?;
         let _changing = self.changing.lock().await;
         self.check_expected(options.expected_id.as_deref())?;
-        let (compiled, mut warnings) = match compile_aside(text, "control").await? {
+        let (compiled, mut warnings) = match compile_aside(text.into(), "control").await? {
             Ok(compiled) => compiled,
             Err(diagnostics) => return Err(refused_policy(diagnostics)),
         };
@@ -328,18 +333,15 @@ impl PolicyKeeper {
     /// Saves the policy in force. A disk that refuses must not keep a policy from the workers, so
     /// the failure is a remark, not an error.
     async fn save(&self) -> Result<(), Diagnostic> {
-        let (saved, state) = {
-            let now = self.now();
-            let Some(text) = now.compiled.text.clone() else {
-                return Ok(());
-            };
-            let id = now.compiled.snapshot.id().to_owned();
-            (
-                Saved::new(id, now.compiled.applied_us, text),
-                self.state.clone(),
-            )
+        let (now, state) = (self.now().compiled.clone(), self.state.clone());
+        let Some(text) = now.text else {
+            return Ok(());
         };
-        let result = tokio::task::spawn_blocking(move || state.save(&saved)).await;
+        let result = tokio::task::spawn_blocking(move || {
+            let id = now.snapshot.id().to_owned();
+            state.save(&Saved::new(id, now.applied_us, &*text))
+        });
+        let result = result.await;
         let problem = match result {
             Ok(Ok(())) => return Ok(()),
             Ok(Err(e)) => e.to_string(),
@@ -388,7 +390,7 @@ pub fn at_start(state: &StateDir, initial: Option<&Path>) -> Result<Compiled> {
     let mut unusable = Vec::new();
     for (path, saved) in state.load() {
         let compiled = saved.map_err(|e| e.to_string()).and_then(|saved| {
-            let (compiled, _) = compile(saved.policy, "state").map_err(|d| sentences(&d))?;
+            let (compiled, _) = compile(saved.policy.into(), "state").map_err(|d| sentences(&d))?;
             Ok(Compiled {
                 applied_us: saved.applied_us,
                 ..compiled
@@ -434,7 +436,7 @@ pub fn from_file(path: &Path) -> Result<Compiled, BadInitial> {
         text,
     };
     check_bounds(&text).map_err(|refused| bad(refused.message))?;
-    let (compiled, warnings) = compile(text, "initial")
+    let (compiled, warnings) = compile(text.into(), "initial")
         .map_err(|diagnostics| bad(format!("has errors:\n{}", sentences(&diagnostics))))?;
     for warning in warnings {
         tracing::warn!(line = warning.line, "{}", warning.message);
@@ -483,7 +485,10 @@ async fn recompile(compiled: Compiled) -> Result<Compiled, Refused> {
 type CompileResult = Result<(Compiled, Vec<Diagnostic>), Vec<Diagnostic>>;
 
 /// Compiles on a thread of its own, since a large policy takes seconds.
-async fn compile_aside(text: PolicyText, origin: &'static str) -> Result<CompileResult, Refused> {
+async fn compile_aside(
+    text: Arc<PolicyText>,
+    origin: &'static str,
+) -> Result<CompileResult, Refused> {
     tokio::task::spawn_blocking(move || compile(text, origin))
         .await
         .map_err(|e| Refused {

@@ -354,6 +354,7 @@ fn worker_status(
         busy_ns: turns.busy_ns,
         elapsed_ns: turns.elapsed_ns,
         longest_round_ns: turns.longest_round_ns,
+        feature_windows: turns.feature_windows,
         handed_over: turns.handed_over,
         hand_over_drops: turns.hand_over_drops.iter().sum(),
     }

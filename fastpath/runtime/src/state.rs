@@ -1,7 +1,7 @@
 //! What survives a restart: the last accepted policy document, and the one before it.
 
 use std::fs::{self, File};
-use std::io::{self, Write as _};
+use std::io::{self, BufWriter, Write as _};
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
@@ -13,19 +13,19 @@ const VERSION: u32 = 1;
 
 /// An accepted policy on disk.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Saved {
+pub struct Saved<P = PolicyText> {
     version: u32,
     /// Its content hash when it was accepted.
     pub id: String,
     /// When, in microseconds since the Unix epoch.
     pub applied_us: u64,
     /// The document.
-    pub policy: PolicyText,
+    pub policy: P,
 }
 
-impl Saved {
+impl<P> Saved<P> {
     /// What to save.
-    pub fn new(id: String, applied_us: u64, policy: PolicyText) -> Self {
+    pub fn new(id: String, applied_us: u64, policy: P) -> Self {
         Self {
             version: VERSION,
             id,
@@ -72,12 +72,13 @@ impl StateDir {
     ///
     /// # Errors
     /// When the file system refuses; the predecessor is then untouched.
-    pub fn save(&self, saved: &Saved) -> io::Result<()> {
+    pub fn save(&self, saved: &Saved<impl Serialize>) -> io::Result<()> {
         let fresh = self.dir.join("policy.json.new");
-        let mut file = File::create(&fresh)?;
+        // In blocks: every escape in a text is a write of its own.
+        let mut file = BufWriter::new(File::create(&fresh)?);
         serde_json::to_writer(&mut file, saved)?;
         file.write_all(b"\n")?;
-        file.sync_all()?;
+        file.into_inner()?.sync_all()?;
         let current = self.dir.join(CURRENT);
         match fs::rename(&current, self.dir.join(PREVIOUS)) {
             Err(e) if e.kind() != io::ErrorKind::NotFound => return Err(e),

@@ -20,10 +20,9 @@ use crate::steer::Steering;
 
 pub use pace::Pace;
 
-/// Table entries looked at for expiry in a round without frames.
+/// Table entries looked at for expiry in a round without frames; the engine itself sees to a
+/// worker that is never idle.
 const IDLE_BUDGET: usize = 256;
-/// The same for a round with frames, so that a worker that is never idle still expires.
-const BUSY_BUDGET: usize = 8;
 /// Rounds with frames after which events are passed on without waiting for an idle one.
 const ROUNDS_BETWEEN_EVENTS: u64 = 64;
 /// Rounds without frames in a row after which the ports count as drained.
@@ -93,13 +92,14 @@ impl Loop {
             }
             let frames = self.forward_all(now_ns);
             self.last_round.1 = frames > 0;
-            self.own
-                .engine
-                .idle(now_ns, if frames > 0 { BUSY_BUDGET } else { IDLE_BUDGET });
             if frames == 0 || self.turns.polls.is_multiple_of(ROUNDS_BETWEEN_EVENTS) {
                 self.tell_events();
+                self.own
+                    .engine
+                    .drain_windows(|_| self.turns.feature_windows += 1);
             }
             if frames == 0 {
+                self.own.engine.idle(now_ns, IDLE_BUDGET);
                 self.turns.empty_polls += 1;
                 self.turns.parks += u64::from(self.own.pace.rest());
             } else {

@@ -3,6 +3,7 @@
 //! The tasks only prepare the machine, build, and start other programs; what happens on the
 //! simulated ward is the laboratory's business (`wardline-lab`).
 
+mod cost;
 mod setup;
 mod showcase;
 mod stages;
@@ -30,6 +31,12 @@ enum Task {
     Demo(DemoArgs),
     /// Run every test there is, stage by stage
     Test(TestArgs),
+    /// Count the instructions of the packet path and compare them with the baseline
+    Cost {
+        /// Make what is counted the baseline
+        #[arg(long)]
+        bless: bool,
+    },
     /// Start or stop the simulated ward alone (root)
     Ward {
         #[command(subcommand)]
@@ -131,6 +138,8 @@ fn run(task: Task) -> Result<bool> {
         Task::Setup => setup::run()?,
         Task::Demo(args) => demo(&args)?,
         Task::Test(args) => return Ok(stages::run(&args.stages)),
+        Task::Cost { bless: true } => cost::bless()?,
+        Task::Cost { bless: false } => cost::check()?,
         Task::Ward { action } => ward(&action)?,
         Task::Bench { action } => bench(&action)?,
         Task::Tidy => tidy::run()?,

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Result, bail};
 use clap::ValueEnum;
 
-use crate::{setup, showcase, tidy, tools};
+use crate::{cost, setup, showcase, tidy, tools};
 
 /// A part of the test run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -25,6 +25,8 @@ pub enum Stage {
     Clippy,
     /// Unit, property and integration tests of every crate
     Unit,
+    /// Instructions for each frame against the committed baseline, counted by callgrind
+    Cost,
     /// The demo after one that was killed: exchanges succeed, attacks do not reach, nothing is lost
     Demo,
     /// The demo interrupted: nothing is left of it
@@ -101,7 +103,10 @@ impl Stage {
     }
 
     fn needs_root(self) -> bool {
-        !matches!(self, Self::Format | Self::Tidy | Self::Clippy | Self::Unit)
+        !matches!(
+            self,
+            Self::Format | Self::Tidy | Self::Clippy | Self::Unit | Self::Cost
+        )
     }
 
     fn run(self) -> Result<()> {
@@ -114,6 +119,7 @@ impl Stage {
                 cargo(args.chain(["--", "-D", "warnings"]))
             }
             Self::Unit => cargo(["test", "--no-fail-fast"].into_iter().chain(scope())),
+            Self::Cost => cost::check(),
             Self::Demo => showcase::run(),
             Self::Interrupt => showcase::interrupt(),
             Self::Controls => lab(&["controls"]),
@@ -133,7 +139,7 @@ impl fmt::Display for Stage {
 }
 
 /// Every crate, or only those that build without DPDK where there is none.
-fn scope() -> Option<&'static str> {
+pub fn scope() -> Option<&'static str> {
     let probe = Command::new("pkg-config")
         .args(["--exists", "libdpdk"])
         .status();

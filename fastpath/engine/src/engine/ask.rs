@@ -8,7 +8,7 @@ use wardline_policy::{
 use super::{Engine, Frame, Ruling, Subject};
 use crate::EventKind;
 use crate::binding::{Owner, SILENT_S};
-use crate::clock::{Tick, seconds};
+use crate::clock::{Tick, seconds, since};
 use crate::device::{VlanState, ip};
 use crate::flow::NONE;
 use crate::names::NAMES;
@@ -18,6 +18,9 @@ use crate::{Action, Verdict};
 
 /// What can be known of a peer: the device it is, and its names.
 type Tags = ArrayVec<PeerTag, { NAMES + 1 }>;
+
+/// How long a device that has gone may still count for its VLAN, in seconds.
+const VLAN_S: u32 = 1;
 
 impl Engine {
     /// The device that sent a ward frame; a new one is taken in. `Err`: it must not speak, and
@@ -34,6 +37,8 @@ impl Engine {
         let listed = !self.snapshot.entry(stranger.entry).name.is_empty();
         match self.devices.insert(key, listed, frame.now_ns, frame.now) {
             Ok(slot) => {
+                let facts = self.snapshot.entry(stranger.entry);
+                self.vlans.add(key.vlan, self.generation, facts);
                 self.tell(frame.now_ns, Some(key), EventKind::DeviceSeen);
                 Ok(self.subject(slot, key))
             }
@@ -45,7 +50,7 @@ impl Engine {
     pub(super) fn receiver(&mut self, frame: &Frame<'_>) -> Subject {
         let key = frame.subject_key();
         if key.mac.is_group() {
-            return self.everybody(key);
+            return self.everybody(key, frame.now);
         }
         match self.devices.find(&key) {
             Some(slot) => self.subject(slot, key),
@@ -127,8 +132,8 @@ impl Engine {
     }
 
     /// Everybody in a VLAN.
-    pub(super) fn everybody(&mut self, key: DeviceKey) -> Subject {
-        let state = self.vlan_state(key.vlan);
+    pub(super) fn everybody(&mut self, key: DeviceKey, now: Tick) -> Subject {
+        let state = self.vlan_state(key.vlan, now);
         Subject {
             mode: state.mode,
             group: true,
@@ -136,45 +141,30 @@ impl Engine {
         }
     }
 
-    /// What the devices of a VLAN have in common; made again after a change of policy or of
-    /// devices, by a look at every device.
-    pub(super) fn vlan_state(&mut self, vlan: VlanKey) -> VlanState {
-        let (generation, devices_version) = (self.generation, self.devices.version);
+    /// What the devices of a VLAN have in common. New devices are added when they come; made again
+    /// by a look at every device after a change of policy, unless the policy treats everybody in
+    /// the VLAN alike. After a device has gone that happens once a second at most: until then
+    /// it counts as if it were still there.
+    pub(super) fn vlan_state(&mut self, vlan: VlanKey, now: Tick) -> VlanState {
+        let removals = self.devices.removals;
         if let Some(state) = self.vlans.get(vlan)
-            && state.generation == generation
-            && state.devices_version == devices_version
+            && state.generation == self.generation
+            && (state.removals == removals || since(state.made, now) < seconds(VLAN_S))
         {
             return state;
         }
         let snapshot = &self.snapshot;
-        let unlisted = DeviceKey {
+        let unlisted = snapshot.entry(snapshot.lookup(&DeviceKey {
             mac: MacAddr::BROADCAST,
             vlan,
-        };
-        // Before anybody spoke, everybody counts as unlisted.
-        let mut mode = snapshot.entry(snapshot.lookup(&unlisted)).mode;
-        let mut broadcasts_per_s = 0;
-        let present = self.devices.iter().filter(|(_, key, _)| key.vlan == vlan);
-        for (n, (_, key, _)) in present.enumerate() {
-            let facts = snapshot.entry(snapshot.lookup(key));
-            if n == 0 || (mode.drops() && !facts.mode.drops()) {
-                mode = facts.mode;
-            }
-            let limit = facts.storm.broadcasts_per_s;
-            if facts.mode.drops() && limit != 0 {
-                broadcasts_per_s = if broadcasts_per_s == 0 {
-                    limit
-                } else {
-                    limit.min(broadcasts_per_s)
-                };
-            }
+        }));
+        let mut state = VlanState::empty(self.generation, removals, now, unlisted.mode);
+        if snapshot.treats_alike(vlan) {
+            state.add(unlisted);
+        } else {
+            let present = self.devices.iter().filter(|(_, key, _)| key.vlan == vlan);
+            present.for_each(|(_, key, _)| state.add(snapshot.entry(snapshot.lookup(key))));
         }
-        let state = VlanState {
-            generation,
-            devices_version,
-            mode,
-            broadcasts_per_s,
-        };
         self.vlans.set(vlan, state);
         state
     }

@@ -9,7 +9,7 @@ use crate::flow::key::query_type;
 use crate::flow::sctp::{ABORT, Packet, SHUTDOWN_COMPLETE};
 use crate::flow::tcp::{Segment, Step};
 use crate::flow::{
-    Cold, FROM_WARD, GROUP, GUARDED, Hot, INITIATOR_IS_A, MIDSTREAM, NONE, SNOOP, State,
+    FROM_WARD, GROUP, GUARDED, Hot, INITIATOR_IS_A, MIDSTREAM, NONE, Progress, SNOOP, State,
 };
 use crate::meta::{Fragment, L4, PacketMeta};
 use crate::talk::Talk;
@@ -79,15 +79,18 @@ impl Engine {
         if self.flows.hot(slot).state != state {
             self.flows.set_state(slot, state);
         }
+        self.flows
+            .count(slot, usize::from(!forth), frame.bytes.len());
         let hot = self.flows.hot_mut(slot);
         hot.last = frame.now;
-        let (reason, would_drop, device, flags) =
-            (hot.reason, hot.would_drop, hot.device, hot.flags);
-        let warm = self.flows.warm_mut(slot);
-        let direction = usize::from(!forth);
-        warm.frames[direction] += 1;
-        warm.bytes[direction] += frame.bytes.len() as u64;
-        let rule = warm.rule;
+        let Hot {
+            reason,
+            would_drop,
+            device,
+            flags,
+            rule,
+            ..
+        } = *hot;
         if matches!(frame.meta.fragment, Fragment::First { .. }) {
             let ruling = Ruling {
                 rule,
@@ -103,14 +106,20 @@ impl Engine {
         if flags & SNOOP != 0 {
             self.learn(frame, device);
         }
-        let device = self.flows.hot(slot).device;
-        Verdict {
+        let verdict = Verdict {
             action: Action::Forward(frame.from.other()),
             reason,
             would_drop,
             rule,
-            device,
-        }
+            device: self.flows.hot(slot).device,
+        };
+        self.count_for_device(
+            frame.bytes.len(),
+            frame.meta.carries(),
+            &verdict,
+            frame.arrival(),
+        );
+        verdict
     }
 
     /// As [`deny_hit`](Self::deny_hit), for the rest of the datagram as well.
@@ -140,9 +149,9 @@ impl Engine {
         if frame.from == Side::Core {
             return None;
         }
-        let hot = *self.flows.hot(slot);
         let key = frame.subject_key();
-        let owner = self.bindings.owner(hot.ward_address(), key.vlan, frame.now);
+        let [ward_address, _] = self.flows.sides(slot);
+        let owner = self.bindings.owner(ward_address, key.vlan, frame.now);
         let sender = self.known_slot(&key);
         let replaced = match owner {
             Some(owner) => owner == Owner::Device(sender),
@@ -151,7 +160,7 @@ impl Engine {
         };
         let fixed = self
             .snapshot
-            .fixed_owner(crate::device::ip(hot.ward_address()), key.vlan);
+            .fixed_owner(crate::device::ip(ward_address), key.vlan);
         if replaced && fixed.is_none_or(|entry| entry == self.snapshot.lookup(&key)) {
             self.end(slot, frame.now_ns);
             return None;
@@ -184,14 +193,18 @@ impl Engine {
                 let Some(segment) = segment(meta) else {
                     return Move::Foreign;
                 };
-                let tracker = &mut self.flows.warm_mut(slot).tracker;
+                let Some(tracker) = self.flows.warm_mut(slot).progress.tcp_mut() else {
+                    return Move::Foreign;
+                };
                 tracker.step(state, &segment, usize::from(!forth)).into()
             }
             L4::Sctp { .. } => {
                 let Some(packet) = packet(meta) else {
                     return Move::Foreign;
                 };
-                let association = &mut self.flows.cold_mut(slot).association;
+                let Some(association) = self.flows.warm_mut(slot).progress.sctp_mut() else {
+                    return Move::Foreign;
+                };
                 association.step(state, &packet, usize::from(!forth)).into()
             }
             L4::Icmp { kind, .. } => match query_type(meta.protocol, kind) {
@@ -216,11 +229,11 @@ impl Engine {
             };
             return self.settle(frame, &subject, ruling);
         }
-        if let Some(segment) = segment(frame.meta) {
-            self.flows.warm_mut(slot).tracker.cross(&segment);
-        }
-        if let Some(packet) = packet(frame.meta) {
-            self.flows.cold_mut(slot).association.open(&packet, 1);
+        let progress = &mut self.flows.warm_mut(slot).progress;
+        match (progress, segment(frame.meta), packet(frame.meta)) {
+            (Progress::Tcp(tracker), Some(segment), _) => tracker.cross(&segment),
+            (Progress::Sctp(association), _, Some(packet)) => association.open(&packet, 1),
+            _ => {}
         }
         self.pass_hit(frame, slot, State::SynReceived, false)
     }
@@ -228,19 +241,16 @@ impl Engine {
     /// The policy is another one than when the conversation was last looked at.
     fn decide_again(&mut self, slot: u32, frame: &Frame<'_>) -> Result<(), Ruling> {
         let hot = *self.flows.hot(slot);
-        let cold = *self.flows.cold(slot);
-        let key = wardline_policy::DeviceKey {
-            mac: hot.mac,
-            vlan: hot.key.vlan(),
-        };
+        let epoch = self.flows.warm(slot).epoch;
+        let key = self.key_of(slot);
         let subject = if hot.has(GROUP) && !hot.has(FROM_WARD) {
-            self.everybody(key)
+            self.everybody(key, frame.now)
         } else if hot.device == NONE {
             self.stranger(key)
         } else {
             self.subject(hot.device, key)
         };
-        let talk = recall(&hot, &cold);
+        let talk = self.recall(slot);
         let mut decision = self.ask(&subject, &talk, true, frame.now);
         if !decision.allow && hot.has(MIDSTREAM) {
             let reversed = self.ask(&subject, &talk.reversed(), true, frame.now);
@@ -248,7 +258,7 @@ impl Engine {
                 decision = reversed;
             }
         }
-        let same = !subject.group && subject.epoch == cold.epoch && subject.mode == cold.mode;
+        let same = !subject.group && subject.epoch == epoch && subject.mode == hot.mode;
         if !decision.allow && subject.mode.drops() && !same {
             self.end_for(slot, Reason::Revoked, frame.now_ns);
             let (rule, refusal) = (decision.rule, decision.refusal);
@@ -258,7 +268,6 @@ impl Engine {
                 refusal,
             });
         }
-        self.fold(slot);
         let guarded = self.is_guarded(subject.slot);
         let hot = self.flows.hot_mut(slot);
         hot.generation = self.generation;
@@ -273,15 +282,30 @@ impl Engine {
             hot.would_drop = denied.filter(|_| !subject.mode.drops());
         }
         // The same permission may have another number, or rest on a name that expired since.
-        let rule = if decision.allow || !same {
+        hot.rule = if decision.allow || !same {
             decision.rule
         } else {
             RuleId(0)
         };
-        self.flows.warm_mut(slot).rule = rule;
-        let cold = self.flows.cold_mut(slot);
-        (cold.epoch, cold.mode) = (subject.epoch, subject.mode);
+        hot.mode = subject.mode;
+        self.flows.warm_mut(slot).epoch = subject.epoch;
         Ok(())
+    }
+
+    /// The conversation as it was first asked about.
+    pub(super) fn recall(&self, slot: u32) -> Talk {
+        let (hot, key) = (self.flows.hot(slot), self.flows.key(slot));
+        let [source, destination] = self.flows.endpoints(slot);
+        Talk {
+            initiator: hot.initiator(),
+            cast: hot.cast,
+            source: source.0,
+            destination: destination.0,
+            protocol: key.protocol(),
+            source_port: if key.narrow.query() == 0 { source.1 } else { 0 },
+            destination_port: hot.asked_port,
+            vlan: key.vlan(),
+        }
     }
 
     /// Whether the number of packets towards the device is limited.
@@ -307,7 +331,7 @@ impl Engine {
 
     pub(super) fn broadcast_storm(&mut self, frame: &Frame<'_>) -> Result<(), Reason> {
         let vlan = frame.meta.vlan;
-        let limit = self.vlan_state(vlan).broadcasts_per_s;
+        let limit = self.vlan_state(vlan, frame.now).broadcasts_per_s;
         let within = self.vlans.take(vlan, limit, frame.now_ns);
         if within {
             Ok(())
@@ -330,23 +354,8 @@ fn runs_along(hot: &Hot, frame: &Frame<'_>, forth: bool) -> bool {
     from_ward == (frame.from == Side::Ward) && group == hot.has(GROUP) && (forth || !group)
 }
 
-/// The conversation as it was first asked about.
-pub(super) fn recall(hot: &Hot, cold: &Cold) -> Talk {
-    let [source, destination] = hot.endpoints();
-    Talk {
-        initiator: hot.initiator(),
-        cast: cold.cast,
-        source: source.0,
-        destination: destination.0,
-        protocol: hot.key.protocol,
-        source_port: if hot.key.query == 0 { source.1 } else { 0 },
-        destination_port: cold.asked_port,
-        vlan: hot.key.vlan(),
-    }
-}
-
 /// The segment of a TCP frame.
-pub(super) fn segment(meta: &PacketMeta) -> Option<Segment> {
+pub(crate) fn segment(meta: &PacketMeta) -> Option<Segment> {
     let L4::Tcp {
         flags,
         seq,

@@ -72,25 +72,24 @@ impl Engine {
         let L3::Ip { destination, .. } = frame.meta.l3 else {
             return unrelated;
         };
+        let [ward, core] = self.flows.sides(slot);
         let receiver = match frame.from {
-            Side::Ward => hot.core_address(),
-            Side::Core => hot.ward_address(),
+            Side::Ward => core,
+            Side::Core => ward,
         };
         let goes_back = quote.source == destination && quote.source == receiver;
         let forth = keyed.source_is_a == hot.has(INITIATOR_IS_A);
-        let tracker = &self.flows.warm(slot).tracker;
-        let sent = quote
-            .tcp_seq()
-            .is_none_or(|seq| tracker.in_flight(seq, usize::from(!forth)));
+        let tracker = self.flows.warm(slot).progress.tcp();
+        let in_flight = |seq| tracker.is_some_and(|t| t.in_flight(seq, usize::from(!forth)));
+        let sent = quote.tcp_seq().is_none_or(in_flight);
         if !goes_back || !sent || subject.key.mac != hot.mac {
             return unrelated;
         }
         if let Some(reason) = hot.would_drop {
             return Ruling::new(reason);
         }
-        let rule = self.flows.warm(slot).rule;
         Ruling {
-            rule,
+            rule: hot.rule,
             ..Ruling::new(Reason::RelatedIcmp)
         }
     }

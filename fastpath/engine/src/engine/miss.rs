@@ -11,7 +11,8 @@ use crate::flow::key::query_type;
 use crate::flow::sctp::{self, Association};
 use crate::flow::tcp::{ACK, RST, SYN, Tracker};
 use crate::flow::{
-    Cold, FROM_WARD, GROUP, GUARDED, Hot, INITIATOR_IS_A, MIDSTREAM, NONE, NewFlow, SNOOP, State,
+    FROM_WARD, GROUP, GUARDED, Hot, INITIATOR_IS_A, MIDSTREAM, NONE, NewFlow, Progress, SNOOP,
+    State,
 };
 use crate::fragment::{DatagramKey, Fate, Part};
 use crate::meta::{Fragment, L3, L4};
@@ -309,7 +310,7 @@ impl Engine {
         if let Some(victim) = self.flows.room(subject.slot, flow.hot.state, frame.now)? {
             self.end(victim, frame.now_ns);
         }
-        let slot = self.flows.insert(flow, keyed.hash)?;
+        let slot = self.flows.insert(&flow, keyed.hash)?;
         self.budget -= 1;
         self.counters.flows_begun += 1;
         self.counters.flows = u64::from(self.flows.len());
@@ -340,37 +341,28 @@ impl Engine {
             | flag(snooped, SNOOP)
             | flag(self.is_guarded(subject.slot), GUARDED)
             | flag(!matches!(opening, Opening::Fresh(_)), MIDSTREAM);
-        let (state, tracker) = begun(frame, &opening, sender_began);
-        let would_drop = (!ruling.reason.forwards()).then_some(ruling.reason);
         let hot = Hot {
-            key: keyed.key,
             mac: subject.key.mac,
             device: subject.slot,
             generation: self.generation,
             last: frame.now,
-            state,
+            rule: ruling.rule,
+            state: begun(&opening),
             flags,
             reason: open_reason(subject.mode).unwrap_or(Reason::Established),
-            would_drop,
-        };
-        let mut cold = Cold {
-            first_ns: frame.now_ns,
-            epoch: subject.epoch,
+            would_drop: (!ruling.reason.forwards()).then_some(ruling.reason),
             mode: subject.mode,
             cast: talk.cast,
             asked_port: talk.destination_port,
-            ethertype: frame.meta.ethertype,
-            association: association(frame, &opening, sender_began),
-            ..Cold::blank()
+            ..Hot::BLANK
         };
-        let direction = usize::from(!sender_began);
-        cold.frames[direction] = 1;
-        cold.bytes[direction] = frame.bytes.len() as u64;
         NewFlow {
+            key: keyed.key,
             hot,
-            rule: ruling.rule,
-            tracker,
-            cold,
+            progress: progress(frame, &opening, sender_began),
+            epoch: subject.epoch,
+            back: !sender_began,
+            len: frame.bytes.len(),
         }
     }
 
@@ -534,24 +526,21 @@ fn opening(frame: &Frame<'_>) -> Opening {
     }
 }
 
-fn begun(frame: &Frame<'_>, opening: &Opening, sender_began: bool) -> (State, Tracker) {
-    let state = match opening {
+const fn begun(opening: &Opening) -> State {
+    match opening {
         Opening::Fresh(state) => *state,
         Opening::Midstream | Opening::Stray => State::Established,
-    };
-    let tracker = match (segment(frame.meta), opening) {
-        (None, _) => Tracker::default(),
-        (Some(segment), Opening::Fresh(_)) => Tracker::begin(&segment),
-        (Some(segment), _) => Tracker::midstream(&segment, usize::from(!sender_began)),
-    };
-    (state, tracker)
+    }
 }
 
-fn association(frame: &Frame<'_>, opening: &Opening, sender_began: bool) -> Association {
-    match (packet(frame.meta), opening) {
-        (None, _) => Association::blank(),
-        (Some(packet), Opening::Fresh(_)) => Association::begin(&packet),
-        (Some(packet), _) => Association::midstream(&packet, usize::from(!sender_began)),
+fn progress(frame: &Frame<'_>, opening: &Opening, sender_began: bool) -> Progress {
+    let from = usize::from(!sender_began);
+    match (segment(frame.meta), packet(frame.meta), opening) {
+        (Some(segment), _, Opening::Fresh(_)) => Progress::Tcp(Tracker::begin(&segment)),
+        (Some(segment), _, _) => Progress::Tcp(Tracker::midstream(&segment, from)),
+        (_, Some(packet), Opening::Fresh(_)) => Progress::Sctp(Association::begin(&packet)),
+        (_, Some(packet), _) => Progress::Sctp(Association::midstream(&packet, from)),
+        (None, None, _) => Progress::Other,
     }
 }
 

@@ -1,8 +1,9 @@
 //! The engine: tables, and the way of a burst through them.
 //!
-//! A burst goes through four stages: parse all, hash all, touch all buckets, then judge one after
-//! the other. A frame of a known conversation is judged by `hit`, everything else by `miss`;
-//! both end in a verdict that is counted exactly once.
+//! A burst goes through its stages together: read all, find where all conversations are, then
+//! judge one after the other. A frame that only carries its conversation on is judged by `quick`,
+//! any other frame of a known conversation by `hit`, everything else by `miss`; all three end in
+//! a verdict that is counted exactly once.
 
 mod ask;
 mod hit;
@@ -10,8 +11,12 @@ mod icmp;
 mod learn;
 mod link;
 mod miss;
+mod quick;
 mod settle;
 mod upkeep;
+
+#[cfg(test)]
+pub(crate) use hit::segment;
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -28,15 +33,21 @@ use crate::flow::{FlowTable, NONE};
 use crate::fragment::Fragments;
 use crate::meta::PacketMeta;
 use crate::names::Names;
-use crate::parse::{ParseError, parse};
-use crate::{Counters, Event, Limits, Verdict, refuse};
+use crate::parse::parse;
+use crate::verdict::Run;
+use crate::{Counters, Event, Limits, Verdict, feature, refuse};
+use quick::{Arrival, Lane};
 
 /// Most frames of one call of [`Engine::process`].
 pub const BURST: usize = 64;
 /// Frames the engine may make itself between two calls of [`Engine::clear_refusals`].
 const REFUSALS: usize = 64;
-/// Conversations looked at after each burst, so that a worker without idle time expires them too.
-const SWEEP_PER_BURST: usize = 2;
+/// How often a worker without idle time sees to its tables, and the time in which it has looked
+/// at all of them.
+const UPKEEP_EVERY_NS: u64 = 1_000_000;
+const UPKEEP_ROUND_MS: usize = 16_000;
+/// Table entries looked at each time, at least.
+const UPKEEP_LEAST: usize = 32;
 
 /// One worker's engine.
 #[derive(Debug)]
@@ -65,7 +76,9 @@ pub struct Engine {
     denials: Denials,
     refusals: Vec<Refused>,
     refusal_rate: Rate,
-    burst: Vec<Parsed>,
+    feature_windows: feature::Windows,
+    lanes: Vec<Lane>,
+    upkeep_due_ns: u64,
 }
 
 /// A frame made by the engine.
@@ -74,13 +87,6 @@ struct Refused {
     side: Side,
     len: usize,
     bytes: [u8; refuse::MAX_LEN],
-}
-
-/// A frame between the stages.
-#[derive(Debug)]
-struct Parsed {
-    meta: Result<PacketMeta, ParseError>,
-    keyed: Option<Keyed>,
 }
 
 /// The conversation a frame may belong to.
@@ -103,6 +109,14 @@ struct Frame<'a> {
 }
 
 impl Frame<'_> {
+    const fn arrival(&self) -> Arrival {
+        Arrival {
+            from: self.from,
+            now: self.now,
+            now_ns: self.now_ns,
+        }
+    }
+
     /// The ward-side station, or the group.
     fn subject_key(&self) -> DeviceKey {
         let mac = match self.from {
@@ -169,17 +183,23 @@ impl Engine {
             devices: Devices::new(limits.devices.max(1), key(2)),
             vlans: Vlans::new(key(3)),
             stations: Bounded::new(limits.devices.max(1), key(4)),
-            bindings: Bindings::new(limits.bindings.max(4), key(5)),
+            bindings: Bindings::new(limits.bindings.max(4), limits.devices.max(1), key(5)),
             fragments: Fragments::new(limits.fragments.max(1), seconds(limits.fragment_s), key(6)),
             windows: Windows::new(limits.answer_windows.max(1), key(7)),
-            names: Names::new(limits.dns_answers.max(1), key(8)),
+            names: Names::new(limits.dns_answers.max(1), limits.devices.max(1), key(8)),
             counters: Counters::zero(),
             events: VecDeque::with_capacity(limits.events as usize),
             events_max: limits.events as usize,
             denials: Denials::default(),
             refusals: Vec::with_capacity(REFUSALS),
             refusal_rate: Rate::default(),
-            burst: Vec::with_capacity(BURST),
+            feature_windows: feature::Windows::new(
+                limits.devices.max(1),
+                limits.windows,
+                limits.window_s,
+            ),
+            lanes: vec![Lane::BLANK; BURST],
+            upkeep_due_ns: 0,
         }
     }
 
@@ -211,44 +231,57 @@ impl Engine {
             "every frame needs room for its verdict"
         );
         self.budget = self.new_flows_per_burst;
-        let now = self.clock.tick(now_ns);
-        let mut burst = std::mem::take(&mut self.burst);
-        self.prepare(frames, &mut burst);
-        for ((bytes, parsed), verdict) in frames.iter().zip(&burst).zip(verdicts) {
-            *verdict = match &parsed.meta {
-                Ok(meta) => {
-                    let frame = Frame {
-                        bytes,
-                        meta,
-                        from,
-                        now,
-                        now_ns,
-                    };
-                    self.judge(&frame, parsed.keyed.as_ref())
-                }
-                Err(error) => self.malformed(bytes, error, from, now, now_ns),
-            };
-            self.counters.count(from, bytes.len(), verdict);
+        let at = Arrival {
+            from,
+            now: self.clock.tick(now_ns),
+            now_ns,
+        };
+        let mut lanes = std::mem::take(&mut self.lanes);
+        self.prepare(frames, &mut lanes);
+        // Frames in a row with one reason are counted together.
+        let mut run = Run::default();
+        for ((bytes, lane), verdict) in frames.iter().zip(&lanes).zip(verdicts) {
+            if !self.quick(bytes, lane, at, verdict) {
+                *verdict = self.in_full(bytes, at);
+            }
+            if run.reason != verdict.reason {
+                self.counters.count(from, &run);
+                run = Run::of(verdict.reason);
+            }
+            run.frames += 1;
+            run.bytes += bytes.len() as u64;
+            if let Some(reason) = verdict.would_drop {
+                self.counters.would_drop[reason.index()] += 1;
+            }
         }
-        self.burst = burst;
-        self.sweep_flows(now, SWEEP_PER_BURST);
+        self.counters.count(from, &run);
+        self.lanes = lanes;
+        if now_ns >= self.upkeep_due_ns {
+            self.upkeep_due_ns = now_ns.saturating_add(UPKEEP_EVERY_NS);
+            self.idle(
+                now_ns,
+                (self.flows.capacity() / UPKEEP_ROUND_MS).max(UPKEEP_LEAST),
+            );
+        }
     }
 
-    /// The first three stages.
-    fn prepare(&self, frames: &[&[u8]], burst: &mut Vec<Parsed>) {
-        burst.clear();
-        burst.extend(frames.iter().map(|frame| Parsed {
-            meta: parse(frame),
-            keyed: None,
-        }));
-        for parsed in burst.iter_mut() {
-            let Ok(meta) = &parsed.meta else { continue };
-            parsed.keyed = tuple(meta).map(|tuple| self.keyed(tuple, meta));
+    /// Judges a frame by everything there is to know of it.
+    fn in_full(&mut self, bytes: &[u8], at: Arrival) -> Verdict {
+        let Arrival { from, now, now_ns } = at;
+        match &parse(bytes) {
+            Ok(meta) => {
+                let frame = Frame {
+                    bytes,
+                    meta,
+                    from,
+                    now,
+                    now_ns,
+                };
+                let keyed = tuple(meta).map(|tuple| self.keyed(tuple, meta));
+                self.judge(&frame, keyed.as_ref())
+            }
+            Err(error) => self.malformed(bytes, error, from, now, now_ns),
         }
-        let touched = burst.iter().filter_map(|p| p.keyed.as_ref());
-        let sum = touched.fold(0u16, |sum, k| sum.wrapping_add(self.flows.touch(k.hash)));
-        // The sum is of no use; asking for it is what brings the buckets into the cache.
-        core::hint::black_box(sum);
     }
 
     fn keyed(&self, tuple: Tuple, meta: &PacketMeta) -> Keyed {
@@ -289,6 +322,13 @@ impl Engine {
     pub fn drain_events(&mut self, mut sink: impl FnMut(Event)) {
         while let Some(event) = self.events.pop_front() {
             sink(event);
+        }
+    }
+
+    /// Hands out the finished feature windows, oldest first.
+    pub fn drain_windows(&mut self, mut sink: impl FnMut(feature::Finished)) {
+        while let Some(window) = self.feature_windows.next() {
+            sink(window);
         }
     }
 

@@ -3,8 +3,10 @@
 use wardline_policy::reason::Class;
 use wardline_policy::{Mode, Reason, Refusal};
 
+use super::quick::Arrival;
 use super::{Engine, Frame, REFUSALS, Refused, Ruling, Subject};
 use crate::device::ip;
+use crate::feature::Protocol;
 use crate::meta::{L3, L4};
 use crate::{Action, Event, EventKind, FlowFacts, Verdict, refuse};
 
@@ -41,7 +43,12 @@ impl Engine {
             rule: ruling.rule,
             device: subject.slot,
         };
-        self.count_for_device(frame, &verdict);
+        self.count_for_device(
+            frame.bytes.len(),
+            frame.meta.carries(),
+            &verdict,
+            frame.arrival(),
+        );
         if denied {
             self.tell_denial(frame, subject, &ruling, drops);
             if drops && ruling.refusal != Refusal::Silent {
@@ -51,23 +58,53 @@ impl Engine {
         verdict
     }
 
-    fn count_for_device(&mut self, frame: &Frame<'_>, verdict: &Verdict) {
+    /// Counts a frame for its device, and adds it to the device's feature window.
+    #[inline]
+    pub(super) fn count_for_device(
+        &mut self,
+        len: usize,
+        carries: Protocol,
+        verdict: &Verdict,
+        at: Arrival,
+    ) {
+        let Some(meter) = self.devices.meter_mut(verdict.device) else {
+            return;
+        };
+        meter.last = meter.last.max(at.now);
+        if verdict.action != Action::Drop {
+            meter.count(at.from, len);
+        }
+        let shut = meter.gate.is_shut(at.now_ns);
+        if verdict.reason == Reason::Established && verdict.would_drop.is_none() {
+            meter.established += 1;
+        } else {
+            self.count_reason(verdict);
+        }
+        if !shut {
+            self.add_to_window(verdict.device, at, len, carries);
+        }
+    }
+
+    fn count_reason(&mut self, verdict: &Verdict) {
         let Some(device) = self.devices.get_mut(verdict.device) else {
             return;
         };
-        device.last = device.last.max(frame.now);
         device.by_reason[verdict.reason.index()] += 1;
         if let Some(reason) = verdict.would_drop {
             let count = &mut device.would_drop[reason.index()];
             *count = count.saturating_add(1);
         }
-        if verdict.reason.forwards() {
-            let traffic = match frame.from {
-                wardline_policy::Side::Ward => &mut device.sent,
-                wardline_policy::Side::Core => &mut device.got,
-            };
-            traffic.frames += 1;
-            traffic.bytes += frame.bytes.len() as u64;
+    }
+
+    #[cold]
+    fn add_to_window(&mut self, slot: u32, at: Arrival, len: usize, carries: Protocol) {
+        let Some(key) = self.devices.key(slot) else {
+            return;
+        };
+        if let Some(meter) = self.devices.meter_mut(slot) {
+            let frame = (at.from, len, carries);
+            self.feature_windows
+                .add((slot, key), &mut meter.gate, frame, at.now_ns);
         }
     }
 

@@ -1,9 +1,11 @@
 //! The flow table: fixed capacity, allocated once, searched in two cache lines.
 //!
-//! A lookup reads one bucket (eight 16-bit tags and slot numbers) and then the hot line of the
-//! slot whose tag agrees. Each key has two buckets, the second found from the first and the tag.
-//! A full table or two full buckets are an answer, not an error.
+//! A lookup reads one bucket of the index (eight 16-bit tags and slot numbers) and then the hot
+//! line of the slot whose tag agrees. A full table or two full buckets are an answer, not an
+//! error.
 
+mod entry;
+mod index;
 pub(crate) mod key;
 pub(crate) mod sctp;
 pub(crate) mod tcp;
@@ -11,176 +13,26 @@ pub(crate) mod tcp;
 use core::hash::BuildHasher;
 
 use foldhash::fast::FixedState;
-use wardline_policy::{Cast, Initiator, MacAddr, Mode, Reason, RuleId};
+use wardline_policy::Reason;
 
-pub(crate) use key::FlowKey;
-use sctp::Association;
-use tcp::Tracker;
+pub(crate) use entry::{
+    FROM_WARD, GROUP, GUARDED, Hot, INITIATOR_IS_A, MIDSTREAM, NewFlow, Progress, SNOOP, State,
+    Warm,
+};
+use entry::{Pending, USED};
+use index::Index;
+use key::{FlowKey, Wide};
 
 use crate::clock::{Tick, seconds, since};
 use crate::config::Limits;
 
 /// No slot.
 pub(crate) const NONE: u32 = u32::MAX;
-const WAYS: usize = 8;
 /// Idle time after which a connection that was reset is forgotten, in seconds: its last
 /// segments may still be on the way.
 const RESET_S: u32 = 10;
 /// A pending conversation gives way to a new one of its device after this, in seconds.
 const PENDING_S: u32 = 1;
-
-/// Where a conversation stands.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[repr(u8)]
-pub(crate) enum State {
-    /// TCP: the initiator's SYN passed. SCTP: its INIT.
-    SynSent,
-    /// TCP: the responder's SYN passed as well.
-    SynReceived,
-    /// TCP and SCTP: open.
-    Established,
-    /// TCP: one side has finished.
-    FinWait,
-    /// TCP: both have.
-    Closing,
-    /// TCP: reset.
-    Reset,
-    /// Other protocols: only the initiator spoke.
-    Unanswered,
-    /// Other protocols: both did.
-    Answered,
-}
-
-impl State {
-    pub(crate) const fn name(self) -> &'static str {
-        match self {
-            Self::SynSent | Self::SynReceived => "half-open",
-            Self::Established => "established",
-            Self::FinWait => "closing",
-            Self::Closing => "closed",
-            Self::Reset => "reset",
-            Self::Unanswered => "unanswered",
-            Self::Answered => "answered",
-        }
-    }
-
-    /// The list of conversations that may give way to others of their device.
-    const fn pending(self) -> Option<Pending> {
-        match self {
-            Self::SynSent | Self::SynReceived => Some(Pending::HalfOpen),
-            Self::Unanswered => Some(Pending::Unanswered),
-            _ => None,
-        }
-    }
-}
-
-/// The initiator is endpoint `a` of the key.
-pub(crate) const INITIATOR_IS_A: u8 = 1;
-/// The initiator is on the ward side.
-pub(crate) const FROM_WARD: u8 = 2;
-/// Sent to a group MAC address: one direction only.
-pub(crate) const GROUP: u8 = 4;
-/// Its payload is read (DHCP, DNS).
-pub(crate) const SNOOP: u8 = 8;
-/// Its device has a limit on packets.
-pub(crate) const GUARDED: u8 = 16;
-/// Picked up midstream: policy may allow it in either role.
-pub(crate) const MIDSTREAM: u8 = 32;
-
-/// The line a hit reads first.
-#[derive(Debug, Clone, Copy)]
-#[repr(align(64))]
-pub(crate) struct Hot {
-    pub(crate) key: FlowKey,
-    /// The ward-side station; the group for group frames from the core side.
-    pub(crate) mac: MacAddr,
-    pub(crate) device: u32,
-    pub(crate) generation: u32,
-    pub(crate) last: Tick,
-    pub(crate) state: State,
-    pub(crate) flags: u8,
-    pub(crate) reason: Reason,
-    pub(crate) would_drop: Option<Reason>,
-}
-
-impl Hot {
-    pub(crate) const fn has(&self, flag: u8) -> bool {
-        self.flags & flag != 0
-    }
-
-    pub(crate) const fn initiator(&self) -> Initiator {
-        if self.has(FROM_WARD) {
-            Initiator::Device
-        } else {
-            Initiator::Peer
-        }
-    }
-
-    /// Source and destination endpoint of the first packet.
-    pub(crate) const fn endpoints(&self) -> [([u8; 16], u16); 2] {
-        let (a, b) = ((self.key.a, self.key.a_port), (self.key.b, self.key.b_port));
-        if self.has(INITIATOR_IS_A) {
-            [a, b]
-        } else {
-            [b, a]
-        }
-    }
-
-    /// The address of the ward-side station.
-    pub(crate) const fn ward_address(&self) -> [u8; 16] {
-        let [source, destination] = self.endpoints();
-        if self.has(FROM_WARD) {
-            source.0
-        } else {
-            destination.0
-        }
-    }
-
-    /// The address of the core-side station.
-    pub(crate) const fn core_address(&self) -> [u8; 16] {
-        let [source, destination] = self.endpoints();
-        if self.has(FROM_WARD) {
-            destination.0
-        } else {
-            source.0
-        }
-    }
-}
-
-/// The line a hit writes: counters since they were last added up, and the TCP tracker. Index 0
-/// is from the initiator.
-#[derive(Debug, Clone, Copy)]
-#[repr(align(64))]
-pub(crate) struct Warm {
-    pub(crate) bytes: [u64; 2],
-    pub(crate) frames: [u32; 2],
-    pub(crate) rule: RuleId,
-    pub(crate) tracker: Tracker,
-}
-
-/// What a hit does not need.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Cold {
-    pub(crate) first_ns: u64,
-    pub(crate) bytes: [u64; 2],
-    pub(crate) frames: [u64; 2],
-    pub(crate) epoch: u32,
-    pub(crate) mode: Mode,
-    pub(crate) cast: Cast,
-    /// Destination port of the first packet as policy knows it (`type << 8 | code` for ICMP).
-    pub(crate) asked_port: u16,
-    pub(crate) ethertype: u16,
-    pub(crate) association: Association,
-    pub(crate) older: u32,
-    pub(crate) newer: u32,
-}
-
-/// The two sorts of conversations that wait for an answer.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Pending {
-    HalfOpen,
-    Unanswered,
-}
 
 /// Pending conversations of one device and sort, oldest first.
 #[derive(Debug, Clone, Copy)]
@@ -203,32 +55,19 @@ struct Quota {
     pending: [List; 2],
 }
 
-#[derive(Debug, Clone, Copy)]
-#[repr(align(64))]
-struct Bucket {
-    tags: [u16; WAYS],
-    slots: [u32; WAYS],
-}
-
-/// A conversation about to begin.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct NewFlow {
-    pub(crate) hot: Hot,
-    pub(crate) rule: RuleId,
-    pub(crate) tracker: Tracker,
-    pub(crate) cold: Cold,
-}
-
 /// The table.
 #[derive(Debug)]
 pub(crate) struct FlowTable {
     hasher: FixedState,
-    buckets: Vec<Bucket>,
+    index: Index,
     hot: Vec<Hot>,
     warm: Vec<Warm>,
-    cold: Vec<Cold>,
-    used: Vec<bool>,
-    free: Vec<u32>,
+    /// The rest of the key of IPv6 conversations. Zero pages, that cost nothing where nobody
+    /// speaks IPv6.
+    wide: Vec<Wide>,
+    /// The first free slot; the others follow in `Warm::newer`.
+    free: u32,
+    len: u32,
     /// One for each device slot, and one more for conversations without one.
     quotas: Vec<Quota>,
     half_open: u32,
@@ -255,32 +94,34 @@ struct Timeouts {
     icmp: Tick,
 }
 
+/// A vector for random access, on huge pages where the system has them.
+fn filled<T: Clone>(value: T, len: usize) -> Vec<T> {
+    let mut memory = Vec::with_capacity(len);
+    wardline_hint::huge_pages(&mut memory);
+    memory.resize(len, value);
+    memory
+}
+
 impl FlowTable {
     pub(crate) fn new(limits: &Limits, seed: u64) -> Self {
         let flows = limits.flows.max(2);
         let half_open = (flows / limits.half_open_divisor.max(2)).max(1);
-        // At most half of the ways are ever taken, so that both buckets of a key are all but
-        // never full.
-        let buckets = (2 * flows as usize)
-            .div_ceil(WAYS)
-            .next_power_of_two()
-            .max(2);
-        let bucket = Bucket {
-            tags: [0; WAYS],
-            slots: [NONE; WAYS],
-        };
         let quota = Quota {
             flows: 0,
             pending: [EMPTY; 2],
         };
+        let mut warm = filled(Warm::BLANK, flows as usize);
+        for (entry, next) in warm.iter_mut().zip(1..flows) {
+            entry.newer = next;
+        }
         Self {
             hasher: FixedState::with_seed(seed),
-            buckets: vec![bucket; buckets],
-            hot: vec![blank_hot(); flows as usize],
-            warm: vec![blank_warm(); flows as usize],
-            cold: vec![Cold::blank(); flows as usize],
-            used: vec![false; flows as usize],
-            free: (0..flows).rev().collect(),
+            index: Index::new(flows as usize),
+            hot: filled(Hot::BLANK, flows as usize),
+            warm,
+            wide: vec![Wide::default(); flows as usize],
+            free: 0,
+            len: 0,
             quotas: vec![quota; limits.devices as usize + 1],
             half_open: 0,
             limits: TableLimits {
@@ -301,20 +142,48 @@ impl FlowTable {
         }
     }
 
+    #[inline]
     pub(crate) fn hash(&self, key: &FlowKey) -> u64 {
         self.hasher.hash_one(key)
     }
 
-    /// Reads the first bucket of a hash, so that it is in the cache when it is searched.
-    pub(crate) fn touch(&self, hash: u64) -> u16 {
-        self.buckets[self.first(hash)].tags[0]
+    /// Asks for the index line of a hash ahead of its use.
+    #[inline]
+    pub(crate) fn prefetch(&self, hash: u64) {
+        self.index.prefetch(hash);
+    }
+
+    /// The slot that a hash most likely stands for, or `NONE`; its line is asked for ahead of its
+    /// use.
+    #[inline]
+    pub(crate) fn candidate(&self, hash: u64) -> u32 {
+        let slot = self.index.candidate(hash);
+        wardline_hint::prefetch(&self.hot, slot as usize);
+        slot
+    }
+
+    /// Asks for the second line of a slot ahead of its use.
+    #[inline]
+    pub(crate) fn prefetch_warm(&self, slot: u32) {
+        wardline_hint::prefetch(&self.warm, slot as usize);
     }
 
     pub(crate) fn find(&self, key: &FlowKey, hash: u64) -> Option<u32> {
-        let tag = tag(hash);
-        let first = self.first(hash);
-        self.find_in(first, tag, key)
-            .or_else(|| self.find_in(self.second(first, tag), tag, key))
+        self.index.find(hash, |slot| self.is(slot, key))
+    }
+
+    /// Whether the slot holds the conversation with this key.
+    #[inline]
+    pub(crate) fn is(&self, slot: u32, key: &FlowKey) -> bool {
+        let at = slot as usize;
+        let same =
+            |hot: &Hot| hot.is(&key.narrow) && (!key.narrow.is_ipv6() || self.wide[at] == key.wide);
+        self.hot.get(at).is_some_and(same)
+    }
+
+    #[inline]
+    pub(crate) fn get(&self, slot: u32) -> Option<&Hot> {
+        self.hot.get(slot as usize)
     }
 
     pub(crate) fn hot(&self, slot: u32) -> &Hot {
@@ -333,16 +202,63 @@ impl FlowTable {
         &mut self.warm[slot as usize]
     }
 
-    pub(crate) fn cold(&self, slot: u32) -> &Cold {
-        &self.cold[slot as usize]
+    pub(crate) fn key(&self, slot: u32) -> FlowKey {
+        let narrow = self.hot(slot).narrow();
+        let wide = if narrow.is_ipv6() {
+            self.wide[slot as usize]
+        } else {
+            Wide::default()
+        };
+        FlowKey { narrow, wide }
     }
 
-    pub(crate) fn cold_mut(&mut self, slot: u32) -> &mut Cold {
-        &mut self.cold[slot as usize]
+    /// Source and destination endpoint of the first packet.
+    pub(crate) fn endpoints(&self, slot: u32) -> [([u8; 16], u16); 2] {
+        let [a, b] = self.key(slot).endpoints();
+        if self.hot(slot).has(INITIATOR_IS_A) {
+            [a, b]
+        } else {
+            [b, a]
+        }
+    }
+
+    /// The addresses of the ward-side and of the core-side station.
+    pub(crate) fn sides(&self, slot: u32) -> [[u8; 16]; 2] {
+        let [source, destination] = self.endpoints(slot);
+        if self.hot(slot).has(FROM_WARD) {
+            [source.0, destination.0]
+        } else {
+            [destination.0, source.0]
+        }
+    }
+
+    /// Counts a packet of `len` bytes; `from` is 0 for the initiator.
+    #[inline]
+    pub(crate) fn count(&mut self, slot: u32, from: usize, len: usize) {
+        let hot = &mut self.hot[slot as usize];
+        hot.frames[from] = hot.frames[from].saturating_add(1);
+        let (low, carry) = hot.bytes[from].overflowing_add(len as u32);
+        hot.bytes[from] = low;
+        if carry {
+            let high = &mut self.warm[slot as usize].high[from];
+            *high = high.saturating_add(1);
+        }
+    }
+
+    /// Frames and bytes so far; `from` is 0 for the initiator.
+    pub(crate) fn counted(&self, slot: u32, from: usize) -> (u64, u64) {
+        let (hot, warm) = (self.hot(slot), self.warm(slot));
+        let bytes = u64::from(warm.high[from]) << 32 | u64::from(hot.bytes[from]);
+        (u64::from(hot.frames[from]), bytes)
     }
 
     pub(crate) fn len(&self) -> u32 {
-        (self.hot.len() - self.free.len()) as u32
+        self.len
+    }
+
+    /// Bytes of the tables, without what only IPv6 conversations take.
+    pub(crate) fn bytes(&self) -> usize {
+        self.index.bytes() + size_of_val(self.hot.as_slice()) + size_of_val(self.warm.as_slice())
     }
 
     pub(crate) fn capacity(&self) -> usize {
@@ -354,20 +270,24 @@ impl FlowTable {
         self.quotas[self.quota(device)].flows
     }
 
-    pub(crate) fn slots(&self) -> impl Iterator<Item = u32> + '_ {
-        self.slots_from(0)
-    }
-
     /// The slots in use from `first` on.
     pub(crate) fn slots_from(&self, first: u32) -> impl Iterator<Item = u32> + '_ {
-        let numbered = self.used.iter().skip(first as usize).zip(first..);
-        numbered.filter_map(|(used, slot)| used.then_some(slot))
+        let numbered = self.hot.iter().skip(first as usize).zip(first..);
+        numbered.filter_map(|(hot, slot)| hot.has(USED).then_some(slot))
     }
 
     /// Whether the conversation was idle for too long. Every state has its own limit.
     pub(crate) fn expired(&self, slot: u32, now: Tick) -> bool {
         let hot = &self.hot[slot as usize];
         since(hot.last, now) >= self.timeout(hot, slot)
+    }
+
+    /// As [`expired`](Self::expired), for conversations that are open.
+    #[inline]
+    pub(crate) fn idle_too_long(&self, slot: u32, is_tcp: bool, now: Tick) -> bool {
+        let t = &self.timeouts;
+        let most = if is_tcp { t.established } else { t.udp };
+        since(self.hot[slot as usize].last, now) >= most
     }
 
     /// Moves the conversation to another state.
@@ -437,35 +357,32 @@ impl FlowTable {
     }
 
     /// Puts a conversation in for which [`room`](Self::room) was found.
-    pub(crate) fn insert(&mut self, flow: NewFlow, hash: u64) -> Result<u32, Reason> {
-        let tag = tag(hash);
-        let first = self.first(hash);
-        let second = self.second(first, tag);
-        let load = |b: usize| self.buckets[b].tags.iter().filter(|t| **t != 0).count();
-        let bucket = if load(second) < load(first) {
-            second
-        } else {
-            first
-        };
-        let way = self.buckets[bucket].tags.iter().position(|t| *t == 0);
-        let (Some(way), Some(slot)) = (way, self.free.pop()) else {
-            return Err(Reason::FlowTableFull);
-        };
-        self.buckets[bucket].tags[way] = tag;
-        self.buckets[bucket].slots[way] = slot;
+    pub(crate) fn insert(&mut self, flow: &NewFlow, hash: u64) -> Result<u32, Reason> {
+        let slot = self.free;
         let at = slot as usize;
-        self.hot[at] = flow.hot;
+        if slot == NONE || !self.index.insert(hash, slot) {
+            return Err(Reason::FlowTableFull);
+        }
+        self.free = self.warm[at].newer;
+        self.len += 1;
+        let FlowKey { narrow, wide } = flow.key;
+        self.hot[at] = Hot {
+            ends: narrow.ends,
+            rest: narrow.rest,
+            kind: narrow.kind,
+            flags: flow.hot.flags | USED,
+            ..flow.hot
+        };
         self.warm[at] = Warm {
-            rule: flow.rule,
-            tracker: flow.tracker,
-            ..blank_warm()
+            progress: flow.progress,
+            epoch: flow.epoch,
+            first: flow.hot.last,
+            ..Warm::BLANK
         };
-        self.cold[at] = Cold {
-            older: NONE,
-            newer: NONE,
-            ..flow.cold
-        };
-        self.used[at] = true;
+        if narrow.is_ipv6() {
+            self.wide[at] = wide;
+        }
+        self.count(slot, usize::from(flow.back), flow.len);
         let quota = self.quota(flow.hot.device);
         self.quotas[quota].flows += 1;
         self.link(slot);
@@ -474,63 +391,41 @@ impl FlowTable {
 
     pub(crate) fn remove(&mut self, slot: u32) {
         let at = slot as usize;
-        if !self.used[at] {
+        if !self.hot[at].has(USED) {
             return;
         }
-        let hash = self.hash(&self.hot[at].key);
-        let first = self.first(hash);
-        for bucket in [first, self.second(first, tag(hash))] {
-            let bucket = &mut self.buckets[bucket];
-            if let Some(way) = bucket.slots.iter().position(|s| *s == slot) {
-                bucket.tags[way] = 0;
-                bucket.slots[way] = NONE;
-                break;
-            }
-        }
+        self.index.remove(self.hash(&self.key(slot)), slot);
         self.unlink(slot);
         let quota = self.quota(self.hot[at].device);
         self.quotas[quota].flows -= 1;
-        self.used[at] = false;
-        self.free.push(slot);
+        self.hot[at] = Hot::BLANK;
+        self.warm[at].newer = self.free;
+        self.free = slot;
+        self.len -= 1;
     }
 
     /// The next slot of the sweep, if it is in use.
     pub(crate) fn advance(&mut self) -> Option<u32> {
         let at = self.hand;
-        self.hand = (at + 1) % self.used.len();
-        self.used[at].then_some(at as u32)
-    }
-
-    fn first(&self, hash: u64) -> usize {
-        hash as usize & (self.buckets.len() - 1)
-    }
-
-    fn second(&self, first: usize, tag: u16) -> usize {
-        // An odd factor spreads the tag; the low bit set makes the buckets differ.
-        (first ^ ((tag as usize).wrapping_mul(0x5bd1_e995) | 1)) & (self.buckets.len() - 1)
-    }
-
-    fn find_in(&self, bucket: usize, tag: u16, key: &FlowKey) -> Option<u32> {
-        let bucket = &self.buckets[bucket];
-        let ways = bucket
-            .tags
-            .iter()
-            .zip(&bucket.slots)
-            .filter(|(t, _)| **t == tag);
-        ways.map(|(_, slot)| *slot)
-            .find(|slot| self.hot[*slot as usize].key == *key)
+        self.hand = (at + 1) % self.hot.len();
+        self.hot[at].has(USED).then_some(at as u32)
     }
 
     fn timeout(&self, hot: &Hot, slot: u32) -> Tick {
         let t = &self.timeouts;
         match hot.state {
-            State::Established if self.warm[slot as usize].tracker.reset_in_doubt() => t.transitory,
+            State::Established if self.reset_in_doubt(slot) => t.transitory,
             State::Established => t.established,
             State::SynSent | State::SynReceived | State::FinWait | State::Closing => t.transitory,
             State::Reset => t.reset,
-            State::Unanswered | State::Answered if hot.key.query != 0 => t.icmp,
+            State::Unanswered | State::Answered if hot.narrow().query() != 0 => t.icmp,
             State::Unanswered | State::Answered => t.udp,
         }
+    }
+
+    fn reset_in_doubt(&self, slot: u32) -> bool {
+        let tracker = self.warm[slot as usize].progress.tcp();
+        tracker.is_some_and(tcp::Tracker::reset_in_doubt)
     }
 
     fn quota(&self, device: u32) -> usize {
@@ -551,10 +446,10 @@ impl FlowTable {
         if newest == NONE {
             list.oldest = slot;
         } else {
-            self.cold[newest as usize].newer = slot;
+            self.warm[newest as usize].newer = slot;
         }
-        let cold = &mut self.cold[slot as usize];
-        (cold.older, cold.newer) = (newest, NONE);
+        let warm = &mut self.warm[slot as usize];
+        (warm.older, warm.newer) = (newest, NONE);
         if pending == Pending::HalfOpen {
             self.half_open += 1;
         }
@@ -566,68 +461,21 @@ impl FlowTable {
             return;
         };
         let quota = self.quota(hot.device);
-        let Cold { older, newer, .. } = self.cold[slot as usize];
+        let Warm { older, newer, .. } = self.warm[slot as usize];
         let list = &mut self.quotas[quota].pending[pending as usize];
         list.len -= 1;
         if older == NONE {
             list.oldest = newer;
         } else {
-            self.cold[older as usize].newer = newer;
+            self.warm[older as usize].newer = newer;
         }
         if newer == NONE {
             list.newest = older;
         } else {
-            self.cold[newer as usize].older = older;
+            self.warm[newer as usize].older = older;
         }
         if pending == Pending::HalfOpen {
             self.half_open -= 1;
-        }
-    }
-}
-
-/// Sixteen bits of the hash that do not choose the bucket; 0 marks a free way.
-const fn tag(hash: u64) -> u16 {
-    let tag = (hash >> 48) as u16;
-    if tag == 0 { 1 } else { tag }
-}
-
-const fn blank_hot() -> Hot {
-    Hot {
-        key: FlowKey::blank(),
-        mac: MacAddr([0; 6]),
-        device: NONE,
-        generation: 0,
-        last: 0,
-        state: State::Reset,
-        flags: 0,
-        reason: Reason::Established,
-        would_drop: None,
-    }
-}
-
-fn blank_warm() -> Warm {
-    Warm {
-        bytes: [0; 2],
-        frames: [0; 2],
-        rule: RuleId(0),
-        tracker: Tracker::default(),
-    }
-}
-
-impl Cold {
-    pub(crate) const fn blank() -> Self {
-        Self {
-            first_ns: 0,
-            bytes: [0; 2],
-            frames: [0; 2],
-            epoch: 0,
-            mode: Mode::Observe,
-            cast: Cast::Unicast,
-            asked_port: 0,
-            ethertype: 0,
-            association: Association::blank(),
-            older: NONE,
-            newer: NONE,
         }
     }
 }
@@ -662,31 +510,37 @@ mod tests {
         };
         let (key, _) = tuple.key(VlanKey::default());
         let hot = Hot {
-            key,
             device,
             state,
-            ..blank_hot()
+            ..Hot::BLANK
         };
         NewFlow {
+            key,
             hot,
-            rule: RuleId(1),
-            tracker: Tracker::default(),
-            cold: Cold::blank(),
+            progress: Progress::Other,
+            epoch: 0,
+            back: false,
+            len: 60,
         }
     }
 
-    fn put(table: &mut FlowTable, flow: NewFlow, now: Tick) -> Result<u32, Reason> {
+    fn put(table: &mut FlowTable, mut flow: NewFlow, now: Tick) -> Result<u32, Reason> {
         if let Some(victim) = table.room(flow.hot.device, flow.hot.state, now)? {
             table.remove(victim);
         }
-        table.insert(flow, table.hash(&flow.hot.key))
+        flow.hot.last = now;
+        table.insert(&flow, table.hash(&flow.key))
     }
 
     #[test]
-    fn the_lines_have_the_length_of_cache_lines() {
+    fn an_ipv4_conversation_takes_at_most_128_bytes() {
         assert_eq!(size_of::<Hot>(), 64);
-        assert_eq!(size_of::<Warm>(), 64);
-        assert_eq!(size_of::<Bucket>(), 64);
+        assert_eq!(size_of::<Warm>(), 48);
+        let limits = Limits {
+            flows: 100_000,
+            ..limits()
+        };
+        assert!(FlowTable::new(&limits, 7).bytes() <= 128 * 100_000);
     }
 
     #[test]
@@ -698,14 +552,11 @@ mod tests {
             .map(|f| put(&mut table, *f, 0).expect("there is room"))
             .collect();
         for (flow, slot) in flows.iter().zip(&slots) {
-            assert_eq!(
-                table.find(&flow.hot.key, table.hash(&flow.hot.key)),
-                Some(*slot)
-            );
+            assert_eq!(table.find(&flow.key, table.hash(&flow.key)), Some(*slot));
         }
         slots.iter().for_each(|slot| table.remove(*slot));
         assert_eq!(table.len(), 0);
-        let key = &flows[0].hot.key;
+        let key = &flows[0].key;
         assert_eq!(table.find(key, table.hash(key)), None);
     }
 
@@ -731,7 +582,7 @@ mod tests {
             Err(Reason::HalfOpenLimit)
         );
         assert!(put(&mut table, flow(9, 0, State::SynSent), seconds(1)).is_ok());
-        let oldest = flow(0, 0, State::SynSent).hot.key;
+        let oldest = flow(0, 0, State::SynSent).key;
         assert_eq!(table.find(&oldest, table.hash(&oldest)), None);
         assert_eq!(table.of_device(0), 4);
     }
@@ -746,6 +597,16 @@ mod tests {
         let taken = (0..64).filter(|n| put(&mut table, flow(*n, 0, State::SynSent), 0).is_ok());
         assert_eq!(taken.count(), 8);
         assert!(put(&mut table, flow(1000, 1, State::Established), 0).is_ok());
+    }
+
+    #[test]
+    fn bytes_are_counted_beyond_32_bits() {
+        let mut table = FlowTable::new(&limits(), 7);
+        let slot = put(&mut table, flow(1, 0, State::Established), 0).expect("there is room");
+        let most = u32::MAX as usize;
+        (0..3).for_each(|_| table.count(slot, 1, most));
+        assert_eq!(table.counted(slot, 0), (1, 60));
+        assert_eq!(table.counted(slot, 1), (3, 3 * u64::from(u32::MAX)));
     }
 
     #[test]

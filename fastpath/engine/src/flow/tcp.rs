@@ -10,10 +10,11 @@ pub(crate) const ACK: u8 = 16;
 
 /// Least slack left of and right of the window, in bytes: "grossly outside" is further away.
 const LEAST_SLACK: u32 = 65_535;
-const NO_SCALE: u8 = 255;
+/// Half a byte; all of it set in `Tracker::scales`: no scale offered.
+const NIBBLE: u8 = 15;
 
 /// One segment, as the tracker sees it.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Segment {
     pub(crate) flags: u8,
     pub(crate) seq: u32,
@@ -41,24 +42,17 @@ impl Segment {
     }
 }
 
-/// What one endpoint has sent.
-#[derive(Debug, Clone, Copy, Default)]
-struct Half {
-    /// Behind the last byte it sent.
-    end: u32,
-    /// Up to where its peer allows it to send.
-    limit: u32,
-    /// What its peer acknowledged last: the next byte the peer expects.
-    acked: u32,
-    /// Largest window it offered, in bytes.
-    window: u32,
-}
-
-/// Both halves; index 0 is the initiator.
+/// What both endpoints have sent; index 0 is the initiator.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Tracker {
-    half: [Half; 2],
-    scale: [u8; 2],
+    /// Behind the last byte each sent.
+    end: [u32; 2],
+    /// What the other acknowledged of it last: the next byte the other expects.
+    acked: [u32; 2],
+    /// Largest window each offered, as the exponent of the next power of two of bytes.
+    reach: [u8; 2],
+    /// Window scale in the SYN of each: the initiator's in the lower half.
+    scales: u8,
     known: u8,
 }
 
@@ -97,7 +91,7 @@ impl Tracker {
     /// its windows.
     pub(crate) fn midstream(segment: &Segment, from: usize) -> Self {
         let mut tracker = Self::default();
-        tracker.half[1 - from].end = segment.ack;
+        tracker.end[1 - from] = segment.ack;
         tracker.note(segment, from);
         if segment.has(FIN) {
             tracker.known |= FINISHED[from];
@@ -138,8 +132,8 @@ impl Tracker {
         if self.known & BOTH != BOTH {
             return true;
         }
-        let (sender, slack) = (&self.half[from], self.slack(from));
-        !after(seq, sender.end) && !after(sender.end.wrapping_sub(slack), seq)
+        let end = self.end[from];
+        !after(seq, end) && !after(end.wrapping_sub(self.slack(from)), seq)
     }
 
     /// Whether a reset in doubt passed and nothing after it.
@@ -155,7 +149,7 @@ impl Tracker {
             (_, SYN) => Step::Simultaneous,
             // The refusal of a closed port acknowledges the SYN; any other reset is not one.
             (_, flags) if flags & RST != 0 => {
-                let refusal = segment.has(ACK) && segment.ack == self.half[0].end;
+                let refusal = segment.has(ACK) && segment.ack == self.end[0];
                 Step::To(if refusal {
                     State::Reset
                 } else {
@@ -205,8 +199,7 @@ impl Tracker {
 
     /// Only a reset at exactly the next expected byte is believed (RFC 5961 §3).
     fn reset(&mut self, state: State, segment: &Segment, from: usize) -> State {
-        let sender = &self.half[from];
-        if segment.seq == sender.end || segment.seq == sender.acked {
+        if segment.seq == self.end[from] || segment.seq == self.acked[from] {
             return State::Reset;
         }
         self.known |= RESET_IN_DOUBT;
@@ -217,52 +210,79 @@ impl Tracker {
         if self.known & BOTH != BOTH {
             return false;
         }
-        let (sender, slack) = (&self.half[from], self.slack(from));
-        after(segment.seq, sender.limit.wrapping_add(slack))
-            || after(
-                sender.end.wrapping_sub(slack.saturating_mul(2)),
-                segment.end(),
-            )
+        let slack = self.slack(from);
+        // Up to where the other allows it to send, and a window more.
+        let limit = self.acked[from].wrapping_add(self.window(1 - from));
+        let least = self.end[from].wrapping_sub(slack.saturating_mul(2));
+        after(segment.seq, limit.wrapping_add(slack)) || after(least, segment.end())
     }
 
     fn slack(&self, from: usize) -> u32 {
-        self.half[1 - from].window.max(LEAST_SLACK)
+        self.window(1 - from).max(LEAST_SLACK)
+    }
+
+    /// The largest window an endpoint offered, rounded up.
+    const fn window(&self, of: usize) -> u32 {
+        1 << self.reach[of]
     }
 
     fn note(&mut self, segment: &Segment, from: usize) {
         if segment.has(RST) {
             return;
         }
-        let to = 1 - from;
         let end = segment.end();
         if segment.has(SYN) && self.known & SEEN[from] == 0 {
             self.known |= SEEN[from];
-            self.scale[from] = segment.scale;
-            self.half[from].end = end;
+            self.set_scale(from, segment.scale);
+            self.end[from] = end;
+            // Until the other says something, it may send what fits a SYN (Fast Open).
+            self.acked[from] = end;
         }
-        // RFC 7323 §2.2: windows are scaled only if both offer it, and never in a SYN.
-        let scaled = !segment.has(SYN) && !self.scale.contains(&NO_SCALE);
-        let window = u32::from(segment.window) << if scaled { self.scale[from].min(14) } else { 0 };
-        let sender = &mut self.half[from];
+        let window = u32::from(segment.window) << self.shift(segment, from);
+        self.reach[from] = self.reach[from].max(exponent(window));
         // A SYN cannot move what another one began.
-        let moves = !segment.has(SYN) && after(end, sender.end);
-        if sender.end == 0 || moves {
-            sender.end = end;
+        let moves = !segment.has(SYN) && after(end, self.end[from]);
+        if self.end[from] == 0 || moves {
+            self.end[from] = end;
         }
-        sender.window = sender.window.max(window);
-        let unlimited = self.half[to].limit == 0;
-        if segment.has(ACK) {
-            let receiver = &mut self.half[to];
-            receiver.acked = segment.ack;
-            let limit = segment.ack.wrapping_add(window);
-            if unlimited || after(limit, receiver.limit) {
-                receiver.limit = limit;
-            }
+        if segment.has(ACK) && self.acknowledges(segment.ack, 1 - from) {
+            self.acked[1 - from] = segment.ack;
         }
-        // Until its peer says something, the initiator may send what fits a SYN (Fast Open).
-        if self.half[from].limit == 0 {
-            self.half[from].limit = end;
+    }
+
+    /// Whether an acknowledgement moves on, over data that was sent; nobody can move the window
+    /// of another by a number out of thin air.
+    const fn acknowledges(&self, ack: u32, of: usize) -> bool {
+        let sound = after(ack, self.acked[of]) && !after(ack, self.end[of]);
+        sound || self.known & BOTH != BOTH
+    }
+
+    /// How far the window field is shifted: only if both offer it, and never in a SYN (RFC 7323
+    /// §2.2).
+    fn shift(&self, segment: &Segment, from: usize) -> u8 {
+        let scales = [self.scales & NIBBLE, self.scales >> 4];
+        if segment.has(SYN) || scales.contains(&NIBBLE) {
+            return 0;
         }
+        scales[from].min(14)
+    }
+
+    fn set_scale(&mut self, of: usize, scale: u8) {
+        let scale = scale.min(NIBBLE);
+        self.scales = if of == 0 {
+            self.scales & !NIBBLE | scale
+        } else {
+            self.scales & NIBBLE | scale << 4
+        };
+    }
+}
+
+/// Of the least power of two that is no less: at most 30 for a window.
+const fn exponent(window: u32) -> u8 {
+    if window <= 1 {
+        0
+    } else {
+        (u32::BITS - (window - 1).leading_zeros()) as u8
     }
 }
 

@@ -128,6 +128,27 @@ proptest! {
         prop_assert!(lab.engine.devices().count() <= 4);
     }
 
+    /// Under a policy that is put in force anew before each frame no frame can take the shortest
+    /// way, and its verdict is the same.
+    #[test]
+    fn the_shortest_way_leads_to_the_same_verdict(steps in vec(step(), 1..300)) {
+        let (mut short, mut long) = (Lab::new(), Lab::new());
+        for step in &steps {
+            short.wait(step.wait_s);
+            long.wait(step.wait_s);
+            let policy = long.engine.snapshot().clone();
+            long.engine.set_snapshot(policy);
+            let frame = step.frame();
+            let verdict = short.send(step.side(), &frame);
+            prop_assert_eq!(verdict, long.send(step.side(), &frame), "{:?}", step);
+        }
+        let flows = |lab: &Lab| lab.engine.flows().collect::<Vec<_>>();
+        prop_assert_eq!(flows(&short), flows(&long));
+        let devices = |lab: &Lab| lab.engine.devices().collect::<Vec<_>>();
+        prop_assert_eq!(devices(&short), devices(&long));
+        prop_assert_eq!(short.engine.counters(), long.engine.counters());
+    }
+
     /// A unicast packet between stations passes under enforcement only if policy allows its
     /// conversation in one direction or the other, or as an answer.
     #[test]

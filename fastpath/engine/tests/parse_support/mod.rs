@@ -9,7 +9,7 @@ use etherparse::{
     IpFragOffset, IpNumber, Ipv4Header, Ipv6Header, LinkExtSlice, NetSlice, SlicedPacket,
     TcpHeader, TransportSlice,
 };
-use wardline_engine::parse::{ParseError, parse, quote};
+use wardline_engine::parse::{ParseError, parse, quote, walk};
 use wardline_engine::{Fragment, L3, L4, PacketMeta, refuse, snoop};
 use wardline_policy::Reason;
 
@@ -185,6 +185,8 @@ pub fn check_invariants(frame: &[u8], meta: &PacketMeta) {
 /// Runs everything that reads frames over one frame of any content. Panics if a reader does, or
 /// if a result contradicts the frame or etherparse.
 pub fn exercise(frame: &[u8]) {
+    // The fixed offsets and the walk through the layers must agree on every frame there is.
+    assert_eq!(parse(frame), walk(frame), "{frame:02x?}");
     let meta = match parse(frame) {
         Ok(meta) => meta,
         Err(error) => {

@@ -4,22 +4,27 @@
 //! Isolation and island mode are not special cases of the look-up: they are the same lists with
 //! the rules left out that do not survive, compiled once more.
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::hash::{Hash, Hasher};
-use std::net::IpAddr;
+mod content;
+mod instant;
+mod rules;
 
-use crate::diagnostic::Diagnostics;
-use crate::document::{Action, Device, Direction, Document, EtherRule, Peer, Rule};
-use crate::parse::check_in_memory;
-use crate::program::{ANY_PROTOCOL, Key, Piece, ProgramId, Table, Talk};
+use std::collections::BTreeMap;
+
+use content::{ContentHashes, Name};
+use rules::Work;
+
+use crate::diagnostic::{Diagnostics, Warnings};
+use crate::document::{Action, Device, Direction, Document, EtherRule, Peer, Rule, Visit};
+use crate::parse::{Format, check_in_memory, parse};
+use crate::program::{ProgramId, Table, Talk};
 use crate::scalar::{EtherMatch, FrameTarget, PortRange, Prefix, Protocol};
 use crate::snapshot::{
     ALL_FRAMES, AnswerFacts, DeviceEntry, Entry, EntryIdx, FrameKey, LLC_FRAMES, Names,
     PolicySnapshot, RuleFacts, Scope, TargetKey, VlanGroups,
 };
-use crate::stable::{Content, Map, Set, hash64, hash128_hex};
+use crate::stable::{Map, Set, hash64};
 use crate::tags::{self, Classes, Tag};
-use crate::types::{Care, Cast, DeviceKey, Initiator, Mode, Refusal, Side, VlanKey};
+use crate::types::{Care, DeviceKey, Initiator, Mode, Refusal, Side, VlanKey};
 
 /// Compiles a document for one instant (Unix time in seconds).
 ///
@@ -29,6 +34,21 @@ use crate::types::{Care, Cast, DeviceKey, Initiator, Mode, Refusal, Side, VlanKe
 pub fn compile(document: &Document, now_s: u64) -> Result<PolicySnapshot, Diagnostics> {
     check_in_memory(document)?;
     Ok(build(document, now_s))
+}
+
+/// Reads, checks and compiles a text: what [`crate::parse()`] and [`compile`] do, without checking
+/// twice. `file_name` only appears in diagnostics.
+///
+/// # Errors
+/// Everything that is wrong with the document, each with its place.
+pub fn compile_text(
+    text: &str,
+    format: Format,
+    file_name: &str,
+    now_s: u64,
+) -> Result<(PolicySnapshot, Warnings), Diagnostics> {
+    let (document, warnings) = parse(text, format, file_name)?;
+    Ok((build(&document, now_s), warnings))
 }
 
 /// Compiles a checked document.
@@ -41,18 +61,6 @@ pub(crate) fn observe_all() -> PolicySnapshot {
     let mut document = Document::new("observe-all");
     document.baseline = crate::document::Baseline::wire();
     build(&document, 0)
-}
-
-/// A peer as the compiler numbers it.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-enum Name {
-    Group(String),
-    Role(String),
-    Device(String),
-    Dns(String),
-    Controller(String),
-    Manufacturer(String),
-    Model(String),
 }
 
 /// Which rules of a list survive.
@@ -102,14 +110,13 @@ struct Chain<'d> {
 struct Compiler<'d> {
     document: &'d Document,
     now_s: u64,
-    names: Map<Name, Tag>,
+    names: Map<Name<'d>, Tag>,
     classes: Classes,
     next_tag: Tag,
     table: Table,
-    programs: ProgramId,
     /// Programs of lists that several devices share, by first rule and length.
     shared: Map<(u32, usize, Filter), Compiled>,
-    pieces: Vec<Piece>,
+    work: Work,
     rules: Vec<RuleFacts>,
     rule_names: Names,
     answers: Vec<AnswerFacts>,
@@ -153,9 +160,8 @@ impl<'d> Compiler<'d> {
             classes: Classes::with_capacity(literals),
             next_tag: tags::FIRST_FREE,
             table: Table::with_capacity(expected),
-            programs: 0,
             shared: Map::default(),
-            pieces: Vec::new(),
+            work: Work::default(),
             rules: Vec::with_capacity(expected + 1),
             rule_names: Names::default(),
             answers: Vec::new(),
@@ -174,7 +180,13 @@ impl<'d> Compiler<'d> {
             let listed = self.list(&role.rules, Scope::Role, "role ", name);
             self.roles.insert(name, listed);
         }
-        let chains: Vec<Chain<'d>> = document.devices.iter().map(|d| self.chain(d)).collect();
+        let visits = self.visits();
+        let under_way = |device: &Device| visits.get(device.name.as_str());
+        let chains: Vec<Chain<'d>> = document
+            .devices
+            .iter()
+            .map(|d| self.chain(d, under_way(d).map_or(&[], Vec::as_slice)))
+            .collect();
         let baseline = self.list(&document.baseline.rules, Scope::Baseline, "", "baseline");
         self.baseline = Some(baseline);
         let frames = self.frames(&document.baseline.ethertypes);
@@ -206,7 +218,7 @@ impl<'d> Compiler<'d> {
             entries.push(self.unlisted_entry(&unlisted_chain, Some(vlan)));
         }
 
-        let (vlans, other_vlans) = self.vlan_groups(&chains, &unlisted_chain, &entries);
+        let (vlans, other_vlans) = self.vlan_groups(&chains, &unlisted_chain, &entries, &unlisted);
         let baseline = self.compile_shared(baseline, Filter::All).program;
         let entry_tags = self.add_members(&mut entries, first_special);
         let dns = self.dns_names();
@@ -237,15 +249,9 @@ impl<'d> Compiler<'d> {
 
     // Numbering rules.
 
-    fn chain(&mut self, device: &'d Device) -> Chain<'d> {
-        let now_s = self.now_s;
-        let visits = self
-            .document
-            .visits
-            .iter()
-            .filter(|v| v.device == device.name);
+    fn chain(&mut self, device: &'d Device, visits: &[&'d Visit]) -> Chain<'d> {
         let visits = visits
-            .filter(|v| v.from.unix_s <= now_s && now_s < v.until.unix_s)
+            .iter()
             .map(|v| self.list(&v.rules, Scope::Visit, "visit ", &v.work_order))
             .collect();
         let own = (!device.rules.is_empty())
@@ -269,7 +275,7 @@ impl<'d> Compiler<'d> {
         Listed { rules, first }
     }
 
-    fn add_rule(&mut self, scope: Scope, rule: Option<&Rule>, name: &[&str]) {
+    fn add_rule(&mut self, scope: Scope, rule: Option<&'d Rule>, name: &[&str]) {
         self.rule_names.push(name);
         self.rules.push(RuleFacts {
             allow: rule.is_some_and(|r| r.action == Action::Allow),
@@ -283,11 +289,12 @@ impl<'d> Compiler<'d> {
         }
     }
 
-    fn add_answer(&mut self, rule: &Rule) {
+    fn add_answer(&mut self, rule: &'d Rule) {
         let (Some(answer), Protocol::Number(protocol)) = (&rule.answer, rule.protocol) else {
             return;
         };
-        let mut from = self.peer_tags(&answer.from);
+        let mut from = Vec::new();
+        self.add_peer_tags(&answer.from, &mut from);
         if from.is_empty() {
             from.push(tags::ANY);
         }
@@ -380,9 +387,9 @@ impl<'d> Compiler<'d> {
             .refusal
             .or(role.and_then(|r| r.refusal))
             .unwrap_or(defaults.refusal);
-        let controller = device.controller.clone().map(Name::Group);
+        let controller = device.controller.as_deref().map(Name::Group);
         let manufacturer = device.mud.as_ref().and_then(|m| m.authority());
-        let manufacturer = manufacturer.map(|m| Name::Manufacturer(m.to_owned()));
+        let manufacturer = manufacturer.map(Name::Manufacturer);
         let own = Own {
             under_island: self.is_islander(device),
             open: !has_template && device.care.is_some_and(Care::is_life_critical),
@@ -428,7 +435,7 @@ impl<'d> Compiler<'d> {
         self.entry(facts, chain, own)
     }
 
-    fn entry(&mut self, mut facts: DeviceEntry, chain: &Chain<'d>, own: Own) -> Entry {
+    fn entry(&mut self, mut facts: DeviceEntry, chain: &Chain<'d>, own: Own<'d>) -> Entry {
         let isolated = facts.mode == Mode::Isolate;
         let filter = if isolated {
             Filter::Rescue
@@ -439,10 +446,9 @@ impl<'d> Compiler<'d> {
         let island = (own.under_island && !isolated)
             .then(|| self.compile_chain(chain, Filter::LifeCritical));
         let open = own.open && !isolated;
-        let relatives = (&own.controller, &own.manufacturer);
         let relatives = (
-            relatives.0.as_ref().map(|name| self.content.of(name)),
-            relatives.1.as_ref().map(|name| self.content.of(name)),
+            own.controller.map(|name| self.content.of(name)),
+            own.manufacturer.map(|name| self.content.of(name)),
         );
         let content = (
             facts.mode,
@@ -464,233 +470,7 @@ impl<'d> Compiler<'d> {
         }
     }
 
-    fn released(&self, covers: impl Fn(&crate::document::Release) -> bool) -> bool {
-        let now_s = self.now_s;
-        self.document
-            .releases
-            .iter()
-            .any(|r| now_s < r.until.unix_s && covers(r))
-    }
-
-    fn island(&self) -> Option<&'d crate::document::Island> {
-        active_island(self.document, self.now_s)
-    }
-
-    fn is_islander(&self, device: &Device) -> bool {
-        self.island().is_some_and(|island| covers(island, device))
-    }
-
-    /// VLANs named by a release or the island: their unlisted devices share the fate.
-    fn special_vlans(&self) -> BTreeSet<VlanKey> {
-        let releases = self
-            .document
-            .releases
-            .iter()
-            .filter(|r| self.now_s < r.until.unix_s);
-        let island = self.island().and_then(|i| i.vlan);
-        releases
-            .filter_map(|r| r.vlan)
-            .chain(island)
-            .map(|vlan| vlan.0)
-            .collect()
-    }
-
-    // Programs.
-
-    fn compile_chain(&mut self, chain: &Chain<'d>, filter: Filter) -> [Compiled; 4] {
-        let baseline_filter = match filter {
-            Filter::Rescue => Filter::Rescue,
-            // Addresses, names and time are needed by what stays.
-            Filter::All | Filter::LifeCritical => Filter::All,
-        };
-        [
-            self.compile_lists(&chain.visits, filter),
-            chain
-                .own
-                .map_or_else(Compiled::default, |l| self.compile_lists(&[l], filter)),
-            chain
-                .role
-                .map_or_else(Compiled::default, |l| self.compile_shared(l, filter)),
-            self.baseline.map_or_else(Compiled::default, |l| {
-                self.compile_shared(l, baseline_filter)
-            }),
-        ]
-    }
-
-    fn compile_shared(&mut self, list: Listed<'d>, filter: Filter) -> Compiled {
-        let key = (list.first, list.rules.len(), filter);
-        if let Some(compiled) = self.shared.get(&key) {
-            return *compiled;
-        }
-        let compiled = self.compile_lists(&[list], filter);
-        self.shared.insert(key, compiled);
-        compiled
-    }
-
-    fn compile_lists(&mut self, lists: &[Listed<'d>], filter: Filter) -> Compiled {
-        self.compile_rules(
-            numbered(lists).filter(|(_, rule)| filter.keeps(rule)),
-            |_| true,
-        )
-    }
-
-    /// Compiles rules into a new program, of them only the talks that are wanted.
-    fn compile_rules<'r>(
-        &mut self,
-        rules: impl Iterator<Item = (u32, &'r Rule)>,
-        wanted: impl Fn(Talk) -> bool,
-    ) -> Compiled {
-        let program = self.programs + 1;
-        let mut pieces = std::mem::take(&mut self.pieces);
-        let mut content = Content::default();
-        for (number, rule) in rules {
-            self.expand(program, number, rule, &mut pieces);
-            self.content.rule(rule, &mut content);
-        }
-        pieces.retain(|piece| wanted(piece.key.talk));
-        let compiled = if pieces.is_empty() {
-            Compiled::default()
-        } else {
-            self.programs = program;
-            self.table.add_program(&mut pieces);
-            Compiled {
-                program,
-                content: content.finish(),
-            }
-        };
-        pieces.clear();
-        self.pieces = pieces;
-        compiled
-    }
-
-    /// Every key and port rectangle under which a rule stands.
-    fn expand(&mut self, program: ProgramId, number: u32, rule: &Rule, pieces: &mut Vec<Piece>) {
-        let protocol = match rule.protocol {
-            Protocol::Any => ANY_PROTOCOL,
-            Protocol::Number(number) => number.into(),
-        };
-        let ports = responder_ports(rule);
-        let sources = rule
-            .source_ports
-            .as_ref()
-            .map_or(&[PortRange::ALL][..], |p| &p.0);
-        for (talk, peers, groups) in self.targets(rule) {
-            for (peer, group) in peers
-                .iter()
-                .flat_map(|p| groups.iter().map(move |g| (*p, *g)))
-            {
-                let key = Key {
-                    program,
-                    peer,
-                    group,
-                    protocol,
-                    talk,
-                };
-                for ports in &ports {
-                    for source in sources {
-                        let sources = (source.first, source.last);
-                        pieces.push(Piece {
-                            key,
-                            rule: number,
-                            ports: *ports,
-                            sources,
-                        });
-                    }
-                }
-            }
-        }
-        self.note_dns_uses(program, rule);
-    }
-
-    /// Who talks how to whom under a rule: talk, tags of the peer, tags of the multicast group.
-    fn targets(&mut self, rule: &Rule) -> Vec<(Talk, Vec<Tag>, Vec<Tag>)> {
-        let initiator = match rule.direction {
-            Direction::FromDevice => Initiator::Device,
-            Direction::ToDevice => Initiator::Peer,
-        };
-        let senders = match (rule.direction, rule.senders.is_empty()) {
-            (Direction::ToDevice, false) => self.peer_tags(&rule.senders),
-            _ => vec![tags::ANY],
-        };
-        let mut targets = Vec::with_capacity(rule.peer.len());
-        let mut stations = Vec::new();
-        for peer in rule.peer.iter() {
-            match peer {
-                Peer::Broadcast => {
-                    let talk = Talk::new(initiator, Cast::Broadcast);
-                    targets.push((talk, senders.clone(), vec![tags::ANY]));
-                }
-                Peer::Multicast(groups) => {
-                    let talk = Talk::new(initiator, Cast::Multicast);
-                    let groups = groups.iter().map(|g| self.network_tag(*g)).collect();
-                    targets.push((talk, senders.clone(), groups));
-                }
-                station => self.add_station_tags(station, &mut stations),
-            }
-        }
-        if !stations.is_empty() {
-            targets.push((
-                Talk::new(initiator, Cast::Unicast),
-                stations,
-                vec![tags::ANY],
-            ));
-        }
-        targets
-    }
-
-    fn note_dns_uses(&mut self, program: ProgramId, rule: &Rule) {
-        let answer = rule.answer.iter().flat_map(|a| a.from.iter());
-        for peer in rule.peer.iter().chain(rule.senders.iter()).chain(answer) {
-            if let Peer::Dns(name) = peer {
-                let tag = self.tag(Name::Dns(name.clone()));
-                self.dns_uses.insert((program, tag));
-            }
-        }
-    }
-
-    // Tags.
-
-    fn tag(&mut self, name: Name) -> Tag {
-        let tag = *self.names.entry(name).or_insert(self.next_tag);
-        self.next_tag = self.next_tag.max(tag + 1);
-        tag
-    }
-
-    fn network_tag(&mut self, network: Prefix) -> Tag {
-        let tag = self.classes.literal(network, self.next_tag);
-        self.next_tag = self.next_tag.max(tag + 1);
-        tag
-    }
-
-    fn peer_tags(&mut self, peers: &[Peer]) -> Vec<Tag> {
-        let mut found = Vec::with_capacity(peers.len());
-        peers
-            .iter()
-            .for_each(|peer| self.add_station_tags(peer, &mut found));
-        found
-    }
-
-    fn add_station_tags(&mut self, peer: &Peer, found: &mut Vec<Tag>) {
-        let name = match peer {
-            Peer::Any => return found.push(tags::ANY),
-            Peer::MyController => return found.push(tags::MY_CONTROLLER),
-            Peer::SameManufacturer => return found.push(tags::SAME_MANUFACTURER),
-            Peer::Address(networks) => {
-                found.extend(networks.iter().map(|n| self.network_tag(*n)));
-                return;
-            }
-            Peer::Group(name) => Name::Group(name.clone()),
-            Peer::Role(name) => Name::Role(name.clone()),
-            Peer::Device(name) => Name::Device(name.clone()),
-            Peer::Dns(name) => Name::Dns(name.clone()),
-            Peer::Controller(class) => Name::Controller(class.clone()),
-            Peer::Manufacturer(authority) => Name::Manufacturer(authority.clone()),
-            Peer::Model(url) => Name::Model(url.clone()),
-            // The checker refuses group frames where a station is asked for.
-            Peer::Broadcast | Peer::Multicast(_) => return,
-        };
-        found.push(self.tag(name));
-    }
+    // What stands for what.
 
     /// Which addresses and which entries carry which tags.
     fn add_members(&mut self, entries: &mut [Entry], first_special: usize) -> Vec<Tag> {
@@ -699,7 +479,7 @@ impl<'d> Compiler<'d> {
         for (name, &tag) in &self.names {
             match name {
                 Name::Group(name) => {
-                    let group = document.groups.get(name);
+                    let group = document.groups.get(*name);
                     pairs.extend(
                         group
                             .iter()
@@ -710,7 +490,7 @@ impl<'d> Compiler<'d> {
                     let groups = document
                         .groups
                         .values()
-                        .filter(|g| g.controller.contains(class));
+                        .filter(|g| g.controller.iter().any(|c| c == class));
                     pairs.extend(groups.flat_map(|g| g.addresses.iter().map(|p| (*p, tag))));
                 }
                 _ => {}
@@ -739,21 +519,8 @@ impl<'d> Compiler<'d> {
         entry_tags
     }
 
-    fn device_tags(&self, device: &Device, found: &mut Vec<Tag>) {
-        let mud = device.mud.as_ref();
-        let names = [
-            Some(Name::Device(device.name.clone())),
-            device.role.clone().map(Name::Role),
-            mud.and_then(|m| m.authority())
-                .map(|a| Name::Manufacturer(a.to_owned())),
-            mud.map(|m| Name::Model(m.url.clone())),
-        ];
-        found.extend(
-            names
-                .iter()
-                .flatten()
-                .filter_map(|name| self.names.get(name)),
-        );
+    fn device_tags(&self, device: &'d Device, found: &mut Vec<Tag>) {
+        found.extend(Name::all_of(device).filter_map(|name| self.names.get(&name)));
         if self.is_islander(device) {
             found.push(tags::ISLAND);
         }
@@ -761,7 +528,7 @@ impl<'d> Compiler<'d> {
 
     fn dns_names(&self) -> Map<Box<str>, Tag> {
         let names = self.names.iter().filter_map(|(name, tag)| match name {
-            Name::Dns(name) => Some((name.as_str().into(), *tag)),
+            Name::Dns(name) => Some(((*name).into(), *tag)),
             _ => None,
         });
         names.collect()
@@ -774,6 +541,7 @@ impl<'d> Compiler<'d> {
         chains: &[Chain<'d>],
         unlisted: &Chain<'d>,
         entries: &[Entry],
+        strangers: &Map<VlanKey, EntryIdx>,
     ) -> (Map<VlanKey, VlanGroups>, VlanGroups) {
         let mut by_vlan: BTreeMap<VlanKey, Vec<usize>> = BTreeMap::new();
         for (index, device) in self.document.devices.iter().enumerate() {
@@ -787,14 +555,25 @@ impl<'d> Compiler<'d> {
         for (vlan, devices) in by_vlan {
             let mut rules = BTreeMap::new();
             add_group_rules(unlisted, unlisted_filter, &mut rules);
-            let mut open = false;
+            let (mut open, mut alike) = (false, true);
+            let stranger = strangers.get(&vlan).copied().unwrap_or_default();
+            let stranger = &entries[stranger.0 as usize].facts;
             for index in devices {
                 let entry = &entries[index + 1];
                 add_group_rules(&chains[index], group_filter(entry), &mut rules);
                 open |= entry.open;
+                alike &= entry.facts.mode == stranger.mode
+                    && entry.facts.storm.broadcasts_per_s == stranger.storm.broadcasts_per_s;
             }
             let program = self.group_program(&rules);
-            vlans.insert(vlan, VlanGroups { program, open });
+            vlans.insert(
+                vlan,
+                VlanGroups {
+                    program,
+                    open,
+                    alike,
+                },
+            );
         }
         let mut rules = BTreeMap::new();
         add_group_rules(unlisted, unlisted_filter, &mut rules);
@@ -804,6 +583,7 @@ impl<'d> Compiler<'d> {
             VlanGroups {
                 program,
                 open: false,
+                alike: true,
             },
         )
     }
@@ -812,66 +592,21 @@ impl<'d> Compiler<'d> {
         let rules = rules.iter().map(|(number, rule)| (*number, *rule));
         self.compile_rules(rules, Talk::is_incoming_group).program
     }
-
-    // The instant.
-
-    fn id(&self) -> String {
-        let now_s = self.now_s;
-        let visits: Vec<bool> = self
-            .document
-            .visits
-            .iter()
-            .map(|v| v.from.unix_s <= now_s && now_s < v.until.unix_s)
-            .collect();
-        let releases: Vec<bool> = self
-            .document
-            .releases
-            .iter()
-            .map(|r| now_s < r.until.unix_s)
-            .collect();
-        hash128_hex(&(self.document, visits, releases, self.island().is_some()))
-    }
-
-    fn valid_until_s(&self) -> Option<u64> {
-        let document = self.document;
-        let visits = document.visits.iter().flat_map(|v| [v.from, v.until]);
-        let releases = document.releases.iter().map(|r| r.until);
-        let island = document
-            .island
-            .iter()
-            .filter(|i| i.active)
-            .filter_map(|i| i.until);
-        let times = visits.chain(releases).chain(island).map(|t| t.unix_s);
-        times.filter(|t| *t > self.now_s).min()
-    }
 }
 
 /// What is a device's own besides its facts.
-struct Own {
+struct Own<'d> {
     under_island: bool,
     open: bool,
     refusal: Refusal,
-    controller: Option<Name>,
-    manufacturer: Option<Name>,
+    controller: Option<Name<'d>>,
+    manufacturer: Option<Name<'d>>,
 }
 
 fn key_of(device: &Device) -> DeviceKey {
     DeviceKey {
         mac: device.mac,
         vlan: device.vlan.0,
-    }
-}
-
-fn active_island(document: &Document, now_s: u64) -> Option<&crate::document::Island> {
-    let island = document.island.as_ref()?;
-    (island.active && island.until.is_some_and(|t| now_s < t.unix_s)).then_some(island)
-}
-
-fn covers(island: &crate::document::Island, device: &Device) -> bool {
-    match (&island.vlan, &island.ward) {
-        (Some(vlan), _) => vlan.0 == device.vlan.0,
-        (None, Some(ward)) => device.ward.as_ref() == Some(ward),
-        (None, None) => true,
     }
 }
 
@@ -901,127 +636,5 @@ fn add_group_rules<'d>(chain: &Chain<'d>, filter: Filter, rules: &mut BTreeMap<u
                 rules.insert(number, rule);
             }
         }
-    }
-}
-
-/// The responder's ports of a rule; for ICMP `type << 8 | code`.
-fn responder_ports(rule: &Rule) -> Vec<(u16, u16)> {
-    if let Some(kinds) = &rule.icmp {
-        let kinds = kinds.iter().filter_map(|kind| kind.resolve(rule.protocol));
-        return kinds
-            .map(|(kind, code)| {
-                let first = u16::from(kind) << 8;
-                match code {
-                    Some(code) => (first | u16::from(code), first | u16::from(code)),
-                    None => (first, first | 0xff),
-                }
-            })
-            .collect();
-    }
-    let all = [PortRange::ALL];
-    let ports = rule.ports.as_ref().map_or(&all[..], |ports| &ports.0);
-    ports
-        .iter()
-        .map(|range| (range.first, range.last))
-        .collect()
-}
-
-/// Hashes of what names stand for, so that an epoch changes when a group or a role does.
-struct ContentHashes<'d> {
-    document: &'d Document,
-    known: Map<Name, u64>,
-}
-
-impl<'d> ContentHashes<'d> {
-    fn new(document: &'d Document) -> Self {
-        Self {
-            document,
-            known: Map::default(),
-        }
-    }
-
-    /// Everything in a rule that can change a decision; its name and note cannot.
-    fn rule(&mut self, rule: &Rule, content: &mut Content) {
-        (rule.action, rule.direction, rule.protocol).hash(content);
-        (&rule.ports, &rule.source_ports, &rule.icmp).hash(content);
-        (rule.care, rule.refusal, rule.answer.is_some()).hash(content);
-        self.peers(&rule.peer, content);
-        self.peers(&rule.senders, content);
-        if let Some(answer) = &rule.answer {
-            (&answer.ports, answer.seconds).hash(content);
-            self.peers(&answer.from, content);
-        }
-    }
-
-    fn peers(&mut self, peers: &[Peer], content: &mut Content) {
-        peers.len().hash(content);
-        for peer in peers {
-            let name = match peer {
-                Peer::Group(name) => Name::Group(name.clone()),
-                Peer::Role(name) => Name::Role(name.clone()),
-                Peer::Device(name) => Name::Device(name.clone()),
-                Peer::Controller(class) => Name::Controller(class.clone()),
-                Peer::Manufacturer(authority) => Name::Manufacturer(authority.clone()),
-                Peer::Model(url) => Name::Model(url.clone()),
-                plain => {
-                    plain.hash(content);
-                    continue;
-                }
-            };
-            self.of(&name).hash(content);
-        }
-    }
-
-    fn of(&mut self, name: &Name) -> u64 {
-        if let Some(hash) = self.known.get(name) {
-            return *hash;
-        }
-        let hash = self.compute(name);
-        self.known.insert(name.clone(), hash);
-        hash
-    }
-
-    fn compute(&self, name: &Name) -> u64 {
-        let document = self.document;
-        let addresses = |groups: &mut dyn Iterator<Item = &'d crate::document::Group>| {
-            let set: BTreeSet<Prefix> = groups.flat_map(|g| g.addresses.iter().copied()).collect();
-            hash64(&("addresses", set))
-        };
-        let authority = |d: &Device| {
-            d.mud
-                .as_ref()
-                .and_then(|m| m.authority().map(str::to_owned))
-        };
-        match name {
-            Name::Group(name) => addresses(&mut document.groups.get(name).into_iter()),
-            Name::Controller(class) => addresses(
-                &mut document
-                    .groups
-                    .values()
-                    .filter(|g| g.controller.contains(class)),
-            ),
-            Name::Role(name) => self.members(|d| d.role.as_ref() == Some(name)),
-            Name::Device(name) => self.members(|d| d.name == *name),
-            Name::Manufacturer(of) => self.members(|d| authority(d).as_ref() == Some(of)),
-            Name::Model(url) => self.members(|d| d.mud.as_ref().is_some_and(|m| m.url == *url)),
-            Name::Dns(_) => hash64(name),
-        }
-    }
-
-    /// Who is under the island.
-    fn island(&self) -> u64 {
-        let island = self.document.island.as_ref();
-        self.members(|device| island.is_some_and(|island| covers(island, device)))
-    }
-
-    fn members(&self, is_member: impl Fn(&Device) -> bool) -> u64 {
-        let members: BTreeSet<(DeviceKey, &[IpAddr])> = self
-            .document
-            .devices
-            .iter()
-            .filter(|device| is_member(device))
-            .map(|device| (key_of(device), &*device.addresses))
-            .collect();
-        hash64(&("members", members))
     }
 }

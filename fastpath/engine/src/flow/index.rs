@@ -1,0 +1,173 @@
+//! Which slot a hash may stand for: buckets of one cache line, two for each hash.
+
+use super::NONE;
+
+const WAYS: usize = 8;
+/// Ways taken of a bucket on average when every slot is in use: two choices then all but never
+/// find both full.
+const MEAN_LOAD: usize = 5;
+/// From so few free ways on, the second bucket is looked at: a key in its first bucket is found
+/// sooner.
+const RESERVED_WAYS: u32 = 3;
+const FREE: u16 = 0;
+
+/// Tags and slots by bucket. A tag that agrees is a hint: whoever asks compares the key.
+#[derive(Debug)]
+pub(super) struct Index {
+    buckets: Vec<Bucket>,
+}
+
+#[derive(Debug, Clone, Copy)]
+#[repr(align(64))]
+struct Bucket {
+    tags: [u16; WAYS],
+    slots: [u32; WAYS],
+}
+
+impl Index {
+    pub(super) fn new(slots: usize) -> Self {
+        let bucket = Bucket {
+            tags: [FREE; WAYS],
+            slots: [NONE; WAYS],
+        };
+        let buckets = slots.div_ceil(MEAN_LOAD).max(2);
+        Self {
+            buckets: super::filled(bucket, buckets),
+        }
+    }
+
+    /// Bytes it takes.
+    pub(super) fn bytes(&self) -> usize {
+        size_of_val(self.buckets.as_slice())
+    }
+
+    /// Asks for the first bucket of a hash ahead of its use.
+    #[inline]
+    pub(super) fn prefetch(&self, hash: u64) {
+        wardline_hint::prefetch(&self.buckets, self.first(hash));
+    }
+
+    /// The first slot whose tag agrees, or `NONE`.
+    #[inline]
+    pub(super) fn candidate(&self, hash: u64) -> u32 {
+        let mut bucket = &self.buckets[self.first(hash)];
+        let mut ways = bucket.ways(tag(hash));
+        if ways == 0 {
+            bucket = &self.buckets[self.second(hash)];
+            ways = bucket.ways(tag(hash));
+        }
+        if ways == 0 {
+            return NONE;
+        }
+        bucket.slots[ways.trailing_zeros() as usize % WAYS]
+    }
+
+    /// The slot whose tag agrees and for which `is` holds.
+    pub(super) fn find(&self, hash: u64, is: impl Fn(u32) -> bool) -> Option<u32> {
+        let both = [self.first(hash), self.second(hash)];
+        both.iter().find_map(|bucket| {
+            let bucket = &self.buckets[*bucket];
+            let mut ways = bucket.ways(tag(hash));
+            while ways != 0 {
+                let slot = bucket.slots[ways.trailing_zeros() as usize % WAYS];
+                if is(slot) {
+                    return Some(slot);
+                }
+                ways &= ways - 1;
+            }
+            None
+        })
+    }
+
+    /// Puts a slot into its first bucket, or into the emptier one where that is rather full.
+    /// `false` if both are full.
+    pub(super) fn insert(&mut self, hash: u64, slot: u32) -> bool {
+        let (first, second) = (self.first(hash), self.second(hash));
+        let (in_first, in_second) = (self.free_ways(first), self.free_ways(second));
+        let rather_full = in_first.count_ones() <= RESERVED_WAYS;
+        let (bucket, ways) = if rather_full && in_second.count_ones() > in_first.count_ones() {
+            (second, in_second)
+        } else {
+            (first, in_first)
+        };
+        if ways == 0 {
+            return false;
+        }
+        let way = ways.trailing_zeros() as usize % WAYS;
+        self.buckets[bucket].tags[way] = tag(hash);
+        self.buckets[bucket].slots[way] = slot;
+        true
+    }
+
+    pub(super) fn remove(&mut self, hash: u64, slot: u32) {
+        for bucket in [self.first(hash), self.second(hash)] {
+            let bucket = &mut self.buckets[bucket];
+            if let Some(way) = bucket.slots.iter().position(|s| *s == slot) {
+                bucket.tags[way] = FREE;
+                bucket.slots[way] = NONE;
+                return;
+            }
+        }
+    }
+
+    fn free_ways(&self, bucket: usize) -> u32 {
+        self.buckets[bucket].ways(FREE)
+    }
+
+    #[inline]
+    fn first(&self, hash: u64) -> usize {
+        self.scaled(hash as u32)
+    }
+
+    #[inline]
+    fn second(&self, hash: u64) -> usize {
+        self.scaled((hash >> 32) as u32)
+    }
+
+    /// Maps a number to a bucket by multiplication, so that their count may be any (Lemire,
+    /// "Fast Random Integer Generation in an Interval", 2019).
+    #[inline]
+    fn scaled(&self, number: u32) -> usize {
+        ((u64::from(number) * self.buckets.len() as u64) >> 32) as usize
+    }
+}
+
+impl Bucket {
+    /// The ways with this tag, bit `i` for way `i`.
+    #[inline]
+    fn ways(&self, tag: u16) -> u32 {
+        let bit = |way: usize| u32::from(self.tags[way] == tag) << way;
+        (0..WAYS).fold(0, |ways, way| ways | bit(way))
+    }
+}
+
+/// Sixteen bits of the hash that say the least about its buckets; never `FREE`.
+#[inline]
+const fn tag(hash: u64) -> u16 {
+    (hash >> 32) as u16 | 1
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_bucket_is_a_cache_line() {
+        assert_eq!(size_of::<Bucket>(), 64);
+    }
+
+    #[test]
+    fn every_slot_finds_a_bucket() {
+        let slots = 262_144;
+        let mut index = Index::new(slots);
+        let mut hash = 1u64;
+        let refused = (0..slots as u32).filter(|slot| {
+            // SplitMix64.
+            hash = hash.wrapping_add(0x9e37_79b9_7f4a_7c15);
+            let mixed = (hash ^ hash >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+            let mixed = (mixed ^ mixed >> 27).wrapping_mul(0x94d0_49bb_1331_11eb);
+            !index.insert(mixed ^ mixed >> 31, *slot)
+        });
+        assert_eq!(refused.count(), 0);
+    }
+}
