@@ -1,5 +1,6 @@
 //! The side-by-side harness: Wardline next to its alternatives, in one run on one machine.
 
+pub mod application;
 pub mod cost;
 pub mod cpus;
 pub mod fixture;

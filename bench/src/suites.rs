@@ -2,7 +2,7 @@
 
 use anyhow::Result;
 
-use crate::{Findings, Options, Suite, memory, policy_swap, raw, wire};
+use crate::{Findings, Options, Suite, application, memory, policy_swap, raw, wire};
 
 /// A suite and the function that runs it.
 #[derive(Debug, Clone, Copy)]
@@ -48,5 +48,12 @@ pub const SUITES: &[Entry] = &[
         systems: wire::SYSTEMS,
         families: wire::FAMILIES,
         run: wire::run,
+    },
+    Entry {
+        suite: Suite::Application,
+        name: "application",
+        systems: &application::SYSTEMS,
+        families: &application::FAMILIES,
+        run: application::run,
     },
 ];

@@ -7,7 +7,7 @@ use anyhow::{Context, Result};
 
 use super::bridge::Bridge;
 use super::ends::{Ends, INTERFACE};
-use super::plan::{SIDES, host, mac_text, name, opposite};
+use super::plan::{SIDES, host, mac_text, name, openflow, opposite};
 use super::space::Namespace;
 use super::vswitch::OpenVswitch;
 use super::wardline::{Port, Settings, Wardline};
@@ -175,7 +175,7 @@ fn start(
         "linux bridge" => Box::new(Bridge::plain(middle, cpu)?),
         "linux bridge + nftables" => Box::new(Bridge::filtering(middle, cpu)?),
         INLINE => Box::new(Bridge::filtering_inline(middle)?),
-        "open vswitch" => Box::new(OpenVswitch::start(middle, folder, cpu)?),
+        "open vswitch" => Box::new(OpenVswitch::start(middle, folder, cpu, &openflow())?),
         "wardline af_xdp" => Box::new(wardline(Port::AfXdp, "busy")?),
         "wardline af_xdp adaptive" => Box::new(wardline(Port::AfXdp, "adaptive")?),
         "wardline af_packet" => Box::new(wardline(Port::AfPacket, "busy")?),

@@ -12,16 +12,16 @@
 mod bridge;
 mod ends;
 mod frame;
-mod lane;
+pub(crate) mod lane;
 mod latency;
 mod outage;
-mod pinned;
+pub(crate) mod pinned;
 mod plan;
 mod proof;
 mod search;
-mod space;
+pub(crate) mod space;
 mod tcp;
-mod vswitch;
+pub(crate) mod vswitch;
 mod wardline;
 
 use std::time::Duration;

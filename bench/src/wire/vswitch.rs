@@ -8,7 +8,6 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, ensure};
 
 use super::lane::System;
-use super::plan::openflow;
 use super::space::Namespace;
 use crate::interrupt;
 use crate::process::{Process, bound_to, output};
@@ -36,11 +35,11 @@ pub fn without_kernel_datapath() -> Option<String> {
 }
 
 impl OpenVswitch {
-    /// Starts it between `ward0` and `core0`.
+    /// Starts it between `ward0` and `core0`, which are its ports 1 and 2, with OpenFlow rules.
     ///
     /// # Errors
     /// What did not come up.
-    pub fn start(space: &Namespace, folder: &Path, cpu: usize) -> Result<Self> {
+    pub fn start(space: &Namespace, folder: &Path, cpu: usize, rules: &str) -> Result<Self> {
         ensure!(
             output(Command::new("ovs-vswitchd").arg("--version")).is_ok(),
             "the package openvswitch-switch is not installed"
@@ -54,13 +53,13 @@ impl OpenVswitch {
             folder: folder.to_owned(),
             prefix,
         };
-        switch.configure()?;
+        switch.configure(rules)?;
         Ok(switch)
     }
 
-    fn configure(&self) -> Result<()> {
+    fn configure(&self, text: &str) -> Result<()> {
         let rules = self.folder.join("openflow.txt");
-        fs::write(&rules, openflow()).with_context(|| format!("writing {}", rules.display()))?;
+        fs::write(&rules, text).with_context(|| format!("writing {}", rules.display()))?;
         let mut words =
             vec!["add-br br0 -- set bridge br0 datapath_type=netdev fail-mode=secure".to_owned()];
         for (number, port) in ["ward0", "core0"].into_iter().enumerate() {
