@@ -23,7 +23,7 @@ const MACHINE_PATHS: [&str; 3] = [
     concat!("/wo", "rk/"),
 ];
 /// The crates that may hold `unsafe` code.
-const UNSAFE_CRATES: [&str; 2] = ["dpdk-sys", "wardline-dpdk"];
+const UNSAFE_CRATES: [&str; 3] = ["dpdk-sys", "wardline-dpdk", "wardline-hint"];
 
 /// Checks every rule and lists each place that breaks one.
 ///
