@@ -339,22 +339,12 @@ fn lcore_map(config: &EalConfig) -> Result<String, Error> {
             what: format!("worker CPU {cpu} is not one this process may use ({allowed:?})"),
         });
     }
-    Ok(lcore_list(&allowed, &config.worker_cpus))
-}
-
-/// Lcore 0 is the thread that calls, and every thread it starts runs where it may. They keep off
-/// the workers' CPUs as long as there are others: whoever shares one stops its worker for
-/// milliseconds.
-fn lcore_list(allowed: &[u32], workers: &[u32]) -> String {
-    let mut beside: Vec<u32> = allowed.to_vec();
-    beside.retain(|cpu| !workers.contains(cpu));
-    let main = if beside.is_empty() { allowed } else { &beside };
-    let main: Vec<String> = main.iter().map(u32::to_string).collect();
-    let mut list = format!("0@({})", main.join(","));
-    for (index, cpu) in workers.iter().enumerate() {
-        list.push_str(&format!(",{}@{cpu}", index + 1));
+    let all: Vec<String> = allowed.iter().map(u32::to_string).collect();
+    let mut map = format!("0@({})", all.join(","));
+    for (index, cpu) in config.worker_cpus.iter().enumerate() {
+        map.push_str(&format!(",{}@{cpu}", index + 1));
     }
-    list
+    Ok(map)
 }
 
 /// The CPUs this process may run on, as its affinity mask says.
@@ -422,12 +412,6 @@ mod tests {
         );
         let nowhere = error(cpus(vec![9999]));
         assert!(nowhere.starts_with("worker CPU 9999 is not one this process may use"));
-    }
-
-    #[test]
-    fn only_workers_run_on_their_cpus_while_there_are_others() {
-        assert_eq!(lcore_list(&[0, 1, 2, 3], &[1, 2]), "0@(0,3),1@1,2@2");
-        assert_eq!(lcore_list(&[0, 1], &[0, 1]), "0@(0,1),1@0,2@1");
     }
 
     #[test]
