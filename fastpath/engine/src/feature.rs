@@ -7,12 +7,12 @@
 
 use std::collections::VecDeque;
 
-use wardline_policy::{DeviceKey, Side};
+use wardline_policy::{DeviceKey, MacAddr, Side};
 
 /// Sizes of a window at which it is handed out, in frames; the last one fills it.
 pub const DECISIONS: [u16; 3] = [20, 60, FRAMES];
 /// Frames of a full window.
-const FRAMES: u16 = 300;
+pub const FRAMES: u16 = 300;
 /// Classes of frame length: up to 64, 128, 256, 512, 768, 1024, 1280 bytes, and longer.
 pub const SIZES: usize = 8;
 /// Classes of the time between two frames, by powers of four from 16 µs; the last is open.
@@ -56,20 +56,65 @@ pub struct Window {
     pub bytes: [u32; 2],
     /// How often the direction changed.
     pub turns: u16,
+    /// How often a gap was of the class of the one before: the more, the steadier the rhythm.
+    pub steady: u16,
+    /// Frames from the device to a multicast group and to everybody.
+    pub groups: [u16; 2],
+    /// Length of the longest frame.
+    pub longest: [u16; 2],
+    /// Time from the first frame to the last.
+    pub span_ns: u64,
+    last_gap: u8,
     last_from: Option<Side>,
     last_ns: u64,
 }
 
+/// Whom a frame is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Cast {
+    /// One station.
+    One,
+    /// A multicast group.
+    Group,
+    /// Everybody.
+    All,
+}
+
+impl Cast {
+    /// By the destination address.
+    #[inline]
+    pub fn of(destination: MacAddr) -> Self {
+        match destination.is_group() {
+            false => Self::One,
+            true if destination.0 == [0xff; 6] => Self::All,
+            true => Self::Group,
+        }
+    }
+}
+
 impl Window {
-    fn add(&mut self, from: Side, len: usize, carries: Protocol, now_ns: u64) {
+    /// Adds a frame: where it came from, whom it is for, its length with the Ethernet header, what
+    /// it carries, and when. At most [`FRAMES`] frames may be added to a window.
+    #[inline]
+    pub fn add(&mut self, (from, cast): (Side, Cast), len: usize, carries: Protocol, now_ns: u64) {
         let direction = from as usize;
         let size = SIZE_LIMITS.iter().filter(|limit| len > **limit).count();
         self.sizes[direction][size] += 1;
         self.bytes[direction] = self.bytes[direction].saturating_add(len as u32);
+        self.longest[direction] =
+            self.longest[direction].max(u16::try_from(len).unwrap_or(u16::MAX));
         self.protocols[carries as usize] += 1;
+        if from == Side::Ward && cast != Cast::One {
+            self.groups[usize::from(cast == Cast::All)] += 1;
+        }
         if let Some(last) = self.last_from {
+            let since_ns = now_ns.saturating_sub(self.last_ns);
+            let gap = gap(since_ns);
             self.turns += u16::from(last != from);
-            self.gaps[gap(now_ns.saturating_sub(self.last_ns))] += 1;
+            self.steady += u16::from(usize::from(self.last_gap) == gap);
+            self.gaps[gap] += 1;
+            self.span_ns = self.span_ns.saturating_add(since_ns);
+            self.last_gap = gap as u8;
         }
         (self.last_from, self.last_ns) = (Some(from), now_ns);
     }
@@ -139,7 +184,7 @@ impl Windows {
         &mut self,
         (slot, device): (u32, DeviceKey),
         gate: &mut Gate,
-        (from, len, carries): (Side, usize, Protocol),
+        (whence, len, carries): ((Side, Cast), usize, Protocol),
         now_ns: u64,
     ) {
         let Some(window) = self.open.get_mut(slot as usize) else {
@@ -154,7 +199,7 @@ impl Windows {
             *window = Window::default();
             (gate.frames, gate.until_ns) = (0, now_ns.saturating_add(self.span_ns));
         }
-        window.add(from, len, carries, now_ns);
+        window.add(whence, len, carries, now_ns);
         gate.frames += 1;
         let decided = DECISIONS.contains(&gate.frames);
         let reached = decided.then_some((*window, gate.frames, now_ns));
@@ -197,7 +242,7 @@ mod tests {
             let now_ns = start_ns + n * step_ns;
             if !gate.is_shut(now_ns) {
                 let from = if n % 2 == 0 { Side::Ward } else { Side::Core };
-                let frame = (from, 100, Protocol::Udp);
+                let frame = ((from, Cast::One), 100, Protocol::Udp);
                 windows.add((0, DeviceKey::default()), gate, frame, now_ns);
             }
         }

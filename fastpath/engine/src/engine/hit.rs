@@ -5,6 +5,7 @@ use wardline_policy::{Reason, RuleId, Side};
 use super::settle::open_reason;
 use super::{Engine, Frame, Keyed, Ruling};
 use crate::binding::Owner;
+use crate::feature::Cast;
 use crate::flow::key::query_type;
 use crate::flow::sctp::{ABORT, Packet, SHUTDOWN_COMPLETE};
 use crate::flow::tcp::{Segment, Step};
@@ -115,7 +116,7 @@ impl Engine {
         };
         self.count_for_device(
             frame.bytes.len(),
-            frame.meta.carries(),
+            (Cast::of(frame.meta.destination_mac), frame.meta.carries()),
             &verdict,
             frame.arrival(),
         );

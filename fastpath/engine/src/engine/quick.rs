@@ -6,6 +6,7 @@ use wardline_policy::{MacAddr, Side};
 
 use super::Engine;
 use crate::clock::Tick;
+use crate::feature::Cast;
 use crate::flow::key::FlowKey;
 use crate::flow::tcp::{FIN, RST, Step};
 use crate::flow::{FROM_WARD, GROUP, GUARDED, INITIATOR_IS_A, NONE, SNOOP, State};
@@ -127,7 +128,8 @@ impl Engine {
         verdict.would_drop = hot.would_drop;
         verdict.rule = hot.rule;
         verdict.device = hot.device;
-        self.count_for_device(frame.len(), lane.common.carries(), verdict, at);
+        let what = (Cast::One, lane.common.carries());
+        self.count_for_device(frame.len(), what, verdict, at);
         true
     }
 

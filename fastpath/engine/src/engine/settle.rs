@@ -6,7 +6,7 @@ use wardline_policy::{Mode, Reason, Refusal};
 use super::quick::Arrival;
 use super::{Engine, Frame, REFUSALS, Refused, Ruling, Subject};
 use crate::device::ip;
-use crate::feature::Protocol;
+use crate::feature::{Cast, Protocol};
 use crate::meta::{L3, L4};
 use crate::{Action, Event, EventKind, FlowFacts, Verdict, refuse};
 
@@ -45,7 +45,7 @@ impl Engine {
         };
         self.count_for_device(
             frame.bytes.len(),
-            frame.meta.carries(),
+            (Cast::of(frame.meta.destination_mac), frame.meta.carries()),
             &verdict,
             frame.arrival(),
         );
@@ -63,7 +63,7 @@ impl Engine {
     pub(super) fn count_for_device(
         &mut self,
         len: usize,
-        carries: Protocol,
+        what: (Cast, Protocol),
         verdict: &Verdict,
         at: Arrival,
     ) {
@@ -81,7 +81,7 @@ impl Engine {
             self.count_reason(verdict);
         }
         if !shut {
-            self.add_to_window(verdict.device, at, len, carries);
+            self.add_to_window(verdict.device, at, len, what);
         }
     }
 
@@ -97,12 +97,13 @@ impl Engine {
     }
 
     #[cold]
-    fn add_to_window(&mut self, slot: u32, at: Arrival, len: usize, carries: Protocol) {
+    fn add_to_window(&mut self, slot: u32, at: Arrival, len: usize, what: (Cast, Protocol)) {
         let Some(key) = self.devices.key(slot) else {
             return;
         };
         if let Some(meter) = self.devices.meter_mut(slot) {
-            let frame = (at.from, len, carries);
+            let (cast, carries) = what;
+            let frame = ((at.from, cast), len, carries);
             self.feature_windows
                 .add((slot, key), &mut meter.gate, frame, at.now_ns);
         }

@@ -1,0 +1,15 @@
+//! What a device is: evidence first, a model beside it, and an honest "unknown".
+//!
+//! The way of knowledge: frames are read for what devices say of themselves (`evidence`), each
+//! [`Fact`] is weighed by what is known of roles (`knowledge`), windows of numbers go through a
+//! model (`model`), and `decide` fuses both into an [`Answer`](decide::Answer). `behaviour`
+//! watches whether a device stays what it is, `learn` keeps what people said.
+//!
+//! No clock and no I/O but reading model files: times come with the frames.
+
+pub mod evidence;
+pub mod fact;
+pub mod role;
+
+pub use fact::{About, Fact, Field, Observed, Strength};
+pub use role::Role;
