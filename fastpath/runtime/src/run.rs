@@ -14,11 +14,11 @@ use anyhow::{Context, Result};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc;
 use wardline_control::{EventKind, LinkState, view};
-use wardline_dpdk::{Eal, EalConfig, Memory, Mempool};
+use wardline_dpdk::{Eal, EalConfig, Layout, Memory, Mempool};
 use wardline_engine::Engine;
 
 use crate::clock::Clock;
-use crate::config::{Config, Driver, HugePages};
+use crate::config::{Config, Driver, HugePages, Ports};
 use crate::events::EventLog;
 use crate::fleet::Fleet;
 use crate::heartbeat;
@@ -56,7 +56,7 @@ pub fn run(config: &Config, clock: Clock, detach: bool) -> Result<()> {
     let eal = start_dpdk(config, &cores)?;
     let pools = cores
         .iter()
-        .map(|_| Mempool::new(&eal, buffers(config), config.ports.ward.mtu))
+        .map(|_| Mempool::new(&eal, buffers(config), config.ports.ward.mtu, layout(config)))
         .collect::<Result<Vec<_>, _>>()?;
     let mailboxes: Vec<_> = cores
         .iter()
@@ -196,10 +196,20 @@ fn buffers(config: &Config) -> u32 {
     config.memory.buffers.unwrap_or(enough)
 }
 
+/// How the packet buffers must lie for the drivers of both ports.
+fn layout(config: &Config) -> Layout {
+    let Ports { ward, core } = &config.ports;
+    if [ward, core].iter().any(|port| port.driver == Driver::AfXdp) {
+        Layout::Pages
+    } else {
+        Layout::Spread
+    }
+}
+
 /// DPDK's memory: the pools, and as much as the ports and DPDK itself need beside them.
 fn memory_mib(config: &Config) -> u32 {
     const BESIDE_MIB: u64 = 64;
-    let pool = Mempool::bytes_for(buffers(config), config.ports.ward.mtu);
+    let pool = Mempool::bytes_for(buffers(config), config.ports.ward.mtu, layout(config));
     let pools_mib = (pool * u64::from(config.workers.count)).div_ceil(1 << 20);
     let enough = u32::try_from(pools_mib + BESIDE_MIB).unwrap_or(u32::MAX);
     config.memory.mib.unwrap_or(enough)

@@ -151,7 +151,7 @@ impl Loop {
             return 0;
         }
         let verdicts = &mut self.verdicts[..count];
-        self.own.engine.process(from, now_ns, &frames, verdicts);
+        self.own.engine.process(from, now_ns, frames, verdicts);
         let exits = exits(verdicts);
         for to in SIDES {
             let mask = exits[to as usize];
