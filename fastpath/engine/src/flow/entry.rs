@@ -135,6 +135,17 @@ impl Hot {
         self.ends == key.ends && self.rest == key.rest && self.kind == key.kind
     }
 
+    /// Counts a packet of `len` bytes; `from` is 0 for the initiator.
+    #[inline]
+    pub(crate) const fn count(&mut self, warm: &mut Warm, from: usize, len: usize) {
+        self.frames[from] = self.frames[from].saturating_add(1);
+        let (low, carry) = self.bytes[from].overflowing_add(len as u32);
+        self.bytes[from] = low;
+        if carry {
+            warm.high[from] = warm.high[from].saturating_add(1);
+        }
+    }
+
     pub(super) const fn narrow(&self) -> Narrow {
         Narrow {
             ends: self.ends,
