@@ -96,6 +96,8 @@ struct Keyed {
     key: FlowKey,
     hash: u64,
     source_is_a: bool,
+    /// Where it was when the frame came, if it was there.
+    slot: Option<u32>,
 }
 
 /// A frame that is being judged.
@@ -241,8 +243,9 @@ impl Engine {
         // Frames in a row with one reason are counted together.
         let mut run = Run::default();
         for ((bytes, lane), verdict) in frames.iter().zip(&lanes).zip(verdicts) {
-            if !self.quick(bytes, lane, at, verdict) {
-                *verdict = self.in_full(bytes, at);
+            let slot = self.locate(bytes, lane);
+            if !slot.is_some_and(|slot| self.quick(bytes, lane, slot, at, verdict)) {
+                *verdict = self.in_full(bytes, lane, slot, at);
             }
             if run.reason != verdict.reason {
                 self.counters.count(from, &run);
@@ -266,9 +269,10 @@ impl Engine {
     }
 
     /// Judges a frame by everything there is to know of it.
-    fn in_full(&mut self, bytes: &[u8], at: Arrival) -> Verdict {
+    fn in_full(&mut self, bytes: &[u8], lane: &Lane, slot: Option<u32>, at: Arrival) -> Verdict {
         let Arrival { from, now, now_ns } = at;
-        match &parse(bytes) {
+        let read = lane.meta(bytes);
+        match &read.map_or_else(|| parse(bytes), Ok) {
             Ok(meta) => {
                 let frame = Frame {
                     bytes,
@@ -277,7 +281,10 @@ impl Engine {
                     now,
                     now_ns,
                 };
-                let keyed = tuple(meta).map(|tuple| self.keyed(tuple, meta));
+                let keyed = match read {
+                    Some(_) => lane.keyed(meta, bytes, slot),
+                    None => tuple(meta).map(|tuple| self.keyed(tuple, meta)),
+                };
                 self.judge(&frame, keyed.as_ref())
             }
             Err(error) => self.malformed(bytes, error, from, now, now_ns),
@@ -286,11 +293,13 @@ impl Engine {
 
     fn keyed(&self, tuple: Tuple, meta: &PacketMeta) -> Keyed {
         let (key, source_is_a) = tuple.key(meta.vlan);
+        let hash = self.flows.hash(&key);
         Keyed {
             tuple,
             key,
-            hash: self.flows.hash(&key),
+            hash,
             source_is_a,
+            slot: self.flows.find(&key, hash),
         }
     }
 
@@ -301,7 +310,7 @@ impl Engine {
             let subject = self.bystander(frame);
             return self.settle(frame, &subject, Ruling::new(Reason::VlanStack));
         }
-        let known = keyed.and_then(|k| Some((k, self.flows.find(&k.key, k.hash)?)));
+        let known = keyed.and_then(|k| Some((k, k.slot?)));
         known
             .and_then(|(keyed, slot)| self.hit(frame, keyed, slot))
             .unwrap_or_else(|| self.miss(frame, keyed))

@@ -4,14 +4,14 @@
 
 use wardline_policy::{MacAddr, Side};
 
-use super::Engine;
+use super::{Engine, Keyed};
 use crate::clock::{Tick, since};
 use crate::feature::Cast;
-use crate::flow::key::{FlowKey, Narrow};
+use crate::flow::key::{FlowKey, Narrow, tuple};
 use crate::flow::tcp::{FIN, RST, Step};
 use crate::flow::{FROM_WARD, GROUP, GUARDED, Hot, INITIATOR_IS_A, NONE, SNOOP, State, Warm};
 use crate::parse::common::{self, Common};
-use crate::{Action, Verdict};
+use crate::{Action, PacketMeta, Verdict};
 
 /// A frame between the stages of a burst. Kept in place and filled field by field: what is
 /// written here is read again within nanoseconds, and a copy would wait for it.
@@ -36,6 +36,35 @@ impl Lane {
         is_common: false,
         source_is_a: false,
     };
+
+    fn key(&self, frame: &[u8]) -> FlowKey {
+        FlowKey {
+            narrow: self.narrow,
+            wide: self.common.wide(frame),
+        }
+    }
+
+    /// Everything there is to know of the frame, if it has the common shape.
+    pub(super) fn meta(&self, frame: &[u8]) -> Option<PacketMeta> {
+        self.is_common.then(|| self.common.meta(frame)).flatten()
+    }
+
+    /// Its conversation, which is in this slot.
+    pub(super) fn keyed(
+        &self,
+        meta: &PacketMeta,
+        frame: &[u8],
+        slot: Option<u32>,
+    ) -> Option<Keyed> {
+        let tuple = tuple(meta)?;
+        Some(Keyed {
+            tuple,
+            key: self.key(frame),
+            hash: self.hash,
+            source_is_a: self.source_is_a,
+            slot,
+        })
+    }
 }
 
 /// When and where frames came in.
@@ -101,12 +130,10 @@ impl Engine {
         &mut self,
         frame: &[u8],
         lane: &Lane,
+        slot: u32,
         at: Arrival,
         verdict: &mut Verdict,
     ) -> bool {
-        let Some(slot) = self.locate(frame, lane) else {
-            return false;
-        };
         let Some(head) = frame.first_chunk() else {
             return false;
         };
@@ -136,8 +163,9 @@ impl Engine {
         true
     }
 
+    /// Where the conversation of a common frame is.
     #[inline(always)]
-    fn locate(&self, frame: &[u8], lane: &Lane) -> Option<u32> {
+    pub(super) fn locate(&self, frame: &[u8], lane: &Lane) -> Option<u32> {
         if !lane.is_common {
             return None;
         }
@@ -152,11 +180,7 @@ impl Engine {
     /// Two tags may agree by chance, and the conversation may have begun in this burst.
     #[cold]
     fn locate_again(&self, frame: &[u8], lane: &Lane) -> Option<u32> {
-        let key = FlowKey {
-            narrow: lane.narrow,
-            wide: lane.common.wide(frame),
-        };
-        self.flows.find(&key, lane.hash)
+        self.flows.find(&lane.key(frame), lane.hash)
     }
 }
 
