@@ -364,12 +364,22 @@ impl FlowTable {
         let gives_way = |slot: &u32| {
             *slot != NONE && since(self.hot[*slot as usize].last, now) >= self.limits.pending
         };
-        victims
-            .iter()
-            .map(oldest)
-            .find(gives_way)
-            .map(Some)
-            .ok_or(reason)
+        let victim = victims.iter().map(oldest).find(gives_way).ok_or(reason)?;
+        self.foresee(victim);
+        Ok(Some(victim))
+    }
+
+    /// Asks for the memory of the next two victims: in a flood each new conversation takes the place
+    /// of the oldest, which no cache holds any more.
+    fn foresee(&self, victim: u32) {
+        let newer = |slot: u32| self.warm.get(slot as usize).map_or(NONE, |w| w.newer);
+        let next = newer(victim);
+        if next != NONE {
+            self.prefetch(self.hash(&self.key(next)));
+        }
+        let after_next = newer(next);
+        wardline_hint::prefetch(&self.hot, after_next as usize);
+        wardline_hint::prefetch(&self.warm, after_next as usize);
     }
 
     /// Puts a conversation in for which [`room`](Self::room) was found.
