@@ -20,9 +20,6 @@ use crate::steer::Steering;
 
 pub use pace::Pace;
 
-/// Table entries looked at for expiry in a round without frames; the engine itself sees to a
-/// worker that is never idle.
-const IDLE_BUDGET: usize = 256;
 /// Rounds with frames after which events are passed on without waiting for an idle one.
 const ROUNDS_BETWEEN_EVENTS: u64 = 64;
 /// Rounds without frames in a row after which the ports count as drained.
@@ -99,7 +96,7 @@ impl Loop {
                     .drain_windows(|_| self.turns.feature_windows += 1);
             }
             if frames == 0 {
-                self.own.engine.idle(now_ns, IDLE_BUDGET);
+                self.own.engine.upkeep(now_ns);
                 self.turns.empty_polls += 1;
                 self.turns.parks += u64::from(self.own.pace.rest());
             } else {

@@ -201,8 +201,7 @@ fn ward(action: &WardAction) -> Result<()> {
 
 fn bench(BenchAction::Compare(args): &BenchAction) -> Result<()> {
     setup::run_for_bench()?;
-    tools::build_bench()?;
-    let mut command = Command::new(tools::program(tools::BENCH)?);
+    let mut command = Command::new(tools::build_bench()?);
     command.env("WARDLINE_LAB_VENV", tools::venv()?);
     command.arg("compare");
     if args.quick {

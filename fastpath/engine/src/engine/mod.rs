@@ -14,6 +14,7 @@ mod miss;
 mod quick;
 mod settle;
 mod upkeep;
+mod watch;
 
 #[cfg(test)]
 pub(crate) use hit::segment;
@@ -34,6 +35,7 @@ use crate::fragment::Fragments;
 use crate::meta::PacketMeta;
 use crate::names::Names;
 use crate::parse::parse;
+use crate::sample::{Sample, Samples};
 use crate::verdict::Run;
 use crate::{Counters, Event, Limits, Verdict, feature, refuse};
 use quick::{Arrival, Lane};
@@ -42,12 +44,6 @@ use quick::{Arrival, Lane};
 pub const BURST: usize = 64;
 /// Frames the engine may make itself between two calls of [`Engine::clear_refusals`].
 const REFUSALS: usize = 64;
-/// How often a worker without idle time sees to its tables, and the time in which it has looked
-/// at all of them.
-const UPKEEP_EVERY_NS: u64 = 1_000_000;
-const UPKEEP_ROUND_MS: usize = 16_000;
-/// Table entries looked at each time, at least.
-const UPKEEP_LEAST: usize = 32;
 
 /// One worker's engine.
 #[derive(Debug)]
@@ -77,6 +73,7 @@ pub struct Engine {
     refusals: Vec<Refused>,
     refusal_rate: Rate,
     feature_windows: feature::Windows,
+    samples: Samples,
     lanes: Vec<Lane>,
     upkeep_due_ns: u64,
 }
@@ -200,6 +197,7 @@ impl Engine {
                 limits.windows,
                 limits.window_s,
             ),
+            samples: Samples::new(limits.samples),
             lanes: vec![Lane::BLANK; BURST],
             upkeep_due_ns: 0,
         }
@@ -259,13 +257,7 @@ impl Engine {
         }
         self.counters.count(from, &run);
         self.lanes = lanes;
-        if now_ns >= self.upkeep_due_ns {
-            self.upkeep_due_ns = now_ns.saturating_add(UPKEEP_EVERY_NS);
-            self.idle(
-                now_ns,
-                (self.flows.capacity() / UPKEEP_ROUND_MS).max(UPKEEP_LEAST),
-            );
-        }
+        self.upkeep(now_ns);
     }
 
     /// Judges a frame by everything there is to know of it.
@@ -313,7 +305,11 @@ impl Engine {
         let known = keyed.and_then(|k| Some((k, k.slot?)));
         known
             .and_then(|(keyed, slot)| self.hit(frame, keyed, slot))
-            .unwrap_or_else(|| self.miss(frame, keyed))
+            .unwrap_or_else(|| {
+                let verdict = self.miss(frame, keyed);
+                self.sample_first(frame, keyed, verdict.device);
+                verdict
+            })
     }
 
     /// Frames the engine made itself since the last [`clear_refusals`](Self::clear_refusals)
@@ -339,6 +335,21 @@ impl Engine {
         while let Some(window) = self.feature_windows.next() {
             sink(window);
         }
+    }
+
+    /// Takes the oldest of the samples that wait.
+    pub fn next_sample(&mut self) -> Option<Box<Sample>> {
+        self.samples.next()
+    }
+
+    /// Gives a sample back to be filled again.
+    pub fn give_back(&mut self, sample: Box<Sample>) {
+        self.samples.give_back(sample);
+    }
+
+    /// Windows and samples lost because nobody fetched them.
+    pub fn unfetched(&self) -> [u64; 2] {
+        [self.feature_windows.dropped, self.samples.dropped]
     }
 
     /// What was counted so far.

@@ -9,7 +9,9 @@ use crate::clock::{Tick, since};
 use crate::feature::Cast;
 use crate::flow::key::{FlowKey, Narrow, tuple};
 use crate::flow::tcp::{FIN, RST, Step};
-use crate::flow::{FROM_WARD, GROUP, GUARDED, Hot, INITIATOR_IS_A, NONE, SNOOP, State, Warm};
+use crate::flow::{
+    FROM_WARD, GROUP, GUARDED, Hot, INITIATOR_IS_A, NONE, SNOOP, State, WATCHED, Warm,
+};
 use crate::parse::common::{self, Common};
 use crate::{Action, PacketMeta, Verdict};
 
@@ -144,7 +146,7 @@ impl Engine {
         let from = usize::from(!forth);
         let usual = hot.generation == self.generation
             && from_ward == (at.from == Side::Ward)
-            && hot.flags & (SNOOP | GUARDED | GROUP) == 0
+            && hot.flags & (SNOOP | GUARDED | GROUP | WATCHED) == 0
             && hot.device != NONE
             && is_between(head, at.from, hot.mac)
             && since(hot.last, at.now) < idle_max;

@@ -75,6 +75,8 @@ pub(crate) const GUARDED: u8 = 16;
 pub(crate) const MIDSTREAM: u8 = 32;
 /// The slot is in use.
 pub(super) const USED: u8 = 64;
+/// Its beginning is handed out in samples.
+pub(crate) const WATCHED: u8 = 128;
 
 /// The line a hit reads and writes. Index 0 of the counters is from the initiator.
 #[derive(Debug, Clone, Copy)]

@@ -17,7 +17,7 @@ use wardline_policy::Reason;
 
 pub(crate) use entry::{
     FROM_WARD, GROUP, GUARDED, Hot, INITIATOR_IS_A, MIDSTREAM, NewFlow, Progress, SNOOP, State,
-    Warm,
+    WATCHED, Warm,
 };
 use entry::{Pending, USED};
 use index::Index;
