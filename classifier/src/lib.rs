@@ -9,7 +9,10 @@
 
 pub mod evidence;
 pub mod fact;
+pub mod features;
+pub mod observer;
 pub mod role;
 
 pub use fact::{About, Fact, Field, Observed, Strength};
+pub use observer::Observer;
 pub use role::Role;
