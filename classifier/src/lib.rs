@@ -10,6 +10,7 @@
 pub mod evidence;
 pub mod fact;
 pub mod features;
+pub mod model;
 pub mod observer;
 pub mod role;
 

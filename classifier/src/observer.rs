@@ -13,7 +13,7 @@ use std::net::Ipv6Addr;
 
 use wardline_engine::feature::{Cast, DECISIONS, FRAMES, Finished, Window};
 use wardline_engine::snoop::{arp, nd};
-use wardline_engine::{L3, L4, PacketMeta, parse};
+use wardline_engine::{L3, L4, PacketMeta, parse, vendor};
 use wardline_policy::{DeviceKey, Side};
 
 use crate::evidence::{self, Reader};
@@ -323,13 +323,20 @@ pub struct Station {
 }
 
 impl Station {
+    /// The registered owner of its address is the first thing known of it.
     fn new(key: DeviceKey, time_ns: u64, limits: Limits) -> Self {
+        let registered = vendor(key.mac).and_then(|owner| Fact::new(Field::Oui, owner));
+        let kept = |fact| Kept {
+            fact,
+            address: NOWHERE,
+            first_ns: time_ns,
+        };
         Self {
             key,
             first_ns: time_ns,
             last_ns: time_ns,
             addresses: Addresses::new(limits.addresses),
-            facts: Vec::new(),
+            facts: registered.map(kept).into_iter().collect(),
             windows: Windows::default(),
             peers: Peers::new(limits.peers),
             opened: 0,
@@ -848,6 +855,7 @@ mod tests {
             observer.frame(START, &frame, frame.len());
         }
         let router = &mut observer.stations[0];
+        assert_eq!(router.facts.remove(0).fact.field, Field::Oui);
         let said = |name| Fact::new(Field::HttpServer, name).unwrap();
         let public = |last| {
             std::net::Ipv4Addr::new(8, 8, 8, last)
