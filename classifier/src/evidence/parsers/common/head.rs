@@ -4,7 +4,7 @@
 //! ASCII; all of that is read. Only lines that have come whole are.
 
 /// Longest start line looked at, in bytes: longer ones are no start line of anything.
-const LINE_MAX: usize = 4_096;
+pub(super) const LINE_MAX: usize = 4_096;
 
 /// The beginning of a message up to its body.
 #[derive(Debug, Clone, Copy)]
@@ -59,7 +59,7 @@ impl<'a> Head<'a> {
 }
 
 /// The next line without its end, if it has come whole.
-fn line<'a>(bytes: &mut &'a [u8]) -> Option<&'a [u8]> {
+pub(super) fn line<'a>(bytes: &mut &'a [u8]) -> Option<&'a [u8]> {
     let end = bytes
         .iter()
         .take(LINE_MAX)
