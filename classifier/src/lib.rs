@@ -7,8 +7,11 @@
 //!
 //! No clock and no I/O but reading model files: times come with the frames.
 
+pub mod decide;
+pub mod device;
 pub mod evidence;
 pub mod fact;
+pub mod knowledge;
 pub mod role;
 
 pub use fact::{About, Fact, Field, Observed, Strength};
