@@ -15,4 +15,5 @@ pub mod knowledge;
 pub mod role;
 
 pub use fact::{About, Fact, Field, Observed, Strength};
+pub use observer::Observer;
 pub use role::Role;

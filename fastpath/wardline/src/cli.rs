@@ -55,6 +55,8 @@ pub(crate) enum Command {
     Replay(Box<ReplayArgs>),
     /// Check a policy document (the same as `policy check`)
     Check(CheckArgs),
+    /// What a model sees of the devices in recorded traffic: a row for each device and window
+    Features(FeaturesArgs),
     /// Print a completion script for a shell
     Completions(CompletionsArgs),
     /// Print the manual page (troff)
@@ -226,6 +228,38 @@ pub(crate) enum ReplayMode {
     Simulate,
     /// Drop what is not allowed
     Enforce,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = FEATURES_HELP)]
+pub(crate) struct FeaturesArgs {
+    /// Captures (pcap or pcapng, plain or gzip), each read for itself
+    #[arg(value_name = "CAPTURE", required = true)]
+    pub captures: Vec<PathBuf>,
+    /// How the rows are written
+    #[arg(long, default_value = "csv")]
+    pub format: Table,
+    /// What the devices really are: JSON, from MAC address (or any name, with a member `mac`) to
+    /// `type` and `role`. Rows of other devices are left out
+    #[arg(long, value_name = "FILE")]
+    pub labels: Option<PathBuf>,
+    /// Where to write; left out: standard output
+    #[arg(long, value_name = "FILE")]
+    pub output: Option<PathBuf>,
+}
+
+const FEATURES_HELP: &str = "\
+Columns: capture, mac, type, role; scope (window, or so-far: all traffic up to the end), frames, \
+seconds since the device's first frame; the numbers; facts (what the device had said by then, with \
+what belongs to one unit masked, separated by tabs).";
+
+/// Formats of tables.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Table {
+    /// Comma-separated text
+    Csv,
+    /// Apache Parquet
+    Parquet,
 }
 
 #[derive(Debug, Args)]

@@ -1,0 +1,3 @@
+//! What was learnt from labelled captures.
+
+pub mod token;
