@@ -11,7 +11,10 @@ pub mod decide;
 pub mod device;
 pub mod evidence;
 pub mod fact;
+pub mod features;
 pub mod knowledge;
+pub mod model;
+pub mod observer;
 pub mod role;
 
 pub use fact::{About, Fact, Field, Observed, Strength};
