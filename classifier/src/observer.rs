@@ -16,7 +16,7 @@ use wardline_engine::snoop::{arp, nd};
 use wardline_engine::{L3, L4, PacketMeta, parse, vendor};
 use wardline_policy::{DeviceKey, Side};
 
-use crate::evidence::{self, Reader};
+use crate::evidence::{self, Reader, Seen};
 use crate::features::{Dhcp, Features, Kinds, Talks, Traffic, features};
 use crate::{About, Fact, Field, Observed};
 
@@ -31,8 +31,6 @@ pub struct Limits {
     pub addresses: usize,
     /// Peers of a station that are counted.
     pub peers: usize,
-    /// Conversations remembered, so that each counts once.
-    pub conversations: usize,
     /// Time one window takes frames in, in seconds.
     pub span_s: u32,
     /// Of the reader of evidence.
@@ -46,7 +44,6 @@ impl Default for Limits {
             facts: 256,
             addresses: 64,
             peers: 256,
-            conversations: 65_536,
             span_s: 60,
             reader: evidence::Limits::default(),
         }
@@ -60,7 +57,6 @@ pub struct Observer {
     reader: Reader,
     index: HashMap<DeviceKey, usize>,
     stations: Vec<Station>,
-    conversations: Recent<Conversation>,
     finished: VecDeque<Finished>,
     /// A frame that was captured in part, filled up.
     whole: Vec<u8>,
@@ -76,7 +72,6 @@ impl Observer {
             reader: Reader::new(limits.reader),
             index: HashMap::new(),
             stations: Vec::new(),
-            conversations: Recent::new(limits.conversations),
             finished: VecDeque::new(),
             whole: Vec::new(),
             unobserved: 0,
@@ -137,7 +132,7 @@ impl Observer {
         self.stations[sender].heard(time_ns);
         if sound {
             self.learn_addresses(sender, &meta, bytes);
-            self.count_talk(sender, &meta);
+            self.count_peers(sender, &meta);
             self.read_facts(sender, &meta, bytes, time_ns);
         }
         Some(meta)
@@ -197,8 +192,8 @@ impl Observer {
         }
     }
 
-    /// Counts a conversation at its first frame, and its two ends as peers.
-    fn count_talk(&mut self, sender: usize, meta: &PacketMeta) {
+    /// Counts the two ends as peers of each other.
+    fn count_peers(&mut self, sender: usize, meta: &PacketMeta) {
         let L3::Ip {
             source,
             destination,
@@ -208,24 +203,8 @@ impl Observer {
             return;
         };
         self.stations[sender].speaks(meta, destination);
-        let receiver = self.index.get(&to(meta)).copied();
-        if let Some(receiver) = receiver {
-            self.stations[receiver].peers.add(source);
-        }
-        let opens = match meta.l4 {
-            L4::Tcp { flags, .. } => flags & (SYN | ACK) == SYN,
-            L4::Udp { .. } => !meta.destination_mac.is_group(),
-            _ => false,
-        };
-        if opens
-            && self
-                .conversations
-                .is_new(Conversation::of(meta, source, destination))
-        {
-            self.stations[sender].opened += 1;
-            if let Some(receiver) = receiver {
-                self.stations[receiver].accepted += 1;
-            }
+        if let Some(receiver) = self.index.get(&to(meta)) {
+            self.stations[*receiver].peers.add(source);
         }
     }
 
@@ -240,16 +219,32 @@ impl Observer {
         };
         let receiver = self.index.get(&to(meta)).copied();
         let (stations, limits) = (&mut self.stations, self.limits);
-        self.reader.read(bytes, meta, time_ns, &mut |observed| {
-            let Observed { about, fact } = observed;
-            let (station, address) = match about {
-                About::Sender => (Some(sender), source),
-                About::Receiver => (receiver, destination),
-            };
-            if let Some(station) = station {
-                stations[station].learn(fact, address, time_ns, limits.facts);
-            }
-        });
+        let place = |about| match about {
+            About::Sender => (Some(sender), source),
+            About::Receiver => (receiver, destination),
+        };
+        let other = |about| match about {
+            About::Sender => About::Receiver,
+            About::Receiver => About::Sender,
+        };
+        self.reader
+            .read(bytes, meta, time_ns, &mut |seen| match seen {
+                Seen::Fact(Observed { about, fact }) => {
+                    if let (Some(station), address) = place(about) {
+                        stations[station].learn(fact, address, time_ns, limits.facts);
+                    }
+                }
+                Seen::Opened(talk) => {
+                    if let (Some(station), _) = place(talk.client) {
+                        stations[station].opened += 1;
+                    }
+                }
+                Seen::Accepted(talk) => {
+                    if let (Some(station), _) = place(other(talk.client)) {
+                        stations[station].accepted += 1;
+                    }
+                }
+            });
     }
 
     /// Adds the frame to the windows of its two ends.
@@ -277,7 +272,6 @@ impl Observer {
 /// Longer frames do not exist; a capture may claim any length.
 const FRAME_BYTES_MAX: usize = 65_535;
 const SYN: u8 = 2;
-const ACK: u8 = 16;
 /// The address of what was said without one.
 const NOWHERE: [u8; 16] = [0; 16];
 
@@ -720,53 +714,6 @@ impl Windows {
     }
 }
 
-/// Two ends and a protocol, the same in both directions.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-struct Conversation {
-    ends: [([u8; 16], u16); 2],
-    protocol: u8,
-}
-
-impl Conversation {
-    fn of(meta: &PacketMeta, source: [u8; 16], destination: [u8; 16]) -> Self {
-        let (from, to) = meta.l4.ports().unwrap_or_default();
-        let mut ends = [(source, from), (destination, to)];
-        ends.sort_unstable();
-        Self {
-            ends,
-            protocol: meta.protocol,
-        }
-    }
-}
-
-/// What was seen lately: at most twice the limit, the older half forgotten at once.
-#[derive(Debug)]
-struct Recent<T> {
-    young: HashSet<T>,
-    old: HashSet<T>,
-    limit: usize,
-}
-
-impl<T: Eq + std::hash::Hash> Recent<T> {
-    fn new(limit: usize) -> Self {
-        Self {
-            young: HashSet::new(),
-            old: HashSet::new(),
-            limit,
-        }
-    }
-
-    fn is_new(&mut self, what: T) -> bool {
-        if self.old.contains(&what) {
-            return false;
-        }
-        if self.young.len() >= self.limit {
-            self.old = std::mem::take(&mut self.young);
-        }
-        self.young.insert(what)
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use std::sync::Arc;
@@ -902,14 +849,14 @@ mod tests {
     fn conversations_and_peers_are_counted_once() {
         let mut observer = Observer::new(Limits::default());
         let there = udp((DEVICE, ROUTER), ([10, 0, 0, 5], [8, 8, 8, 8]), 20);
-        let hello = udp((ROUTER, DEVICE), ([10, 0, 0, 1], [10, 0, 0, 5]), 20);
-        for frame in [&hello, &there, &there] {
+        let back = udp((ROUTER, DEVICE), ([10, 0, 0, 1], [10, 0, 0, 5]), 20);
+        for frame in [&there, &back, &there] {
             observer.frame(START, frame, frame.len());
         }
         let device = station(&observer, DEVICE).talks();
-        assert_eq!((device.opened, device.near, device.far), (1, 0, 1));
+        assert_eq!((device.opened, device.near, device.far), (1, 1, 1));
         let router = station(&observer, ROUTER).talks();
-        assert_eq!((router.opened, router.accepted, router.near), (1, 1, 1));
+        assert_eq!((router.opened, router.accepted, router.near), (1, 0, 1));
     }
 
     #[test]
