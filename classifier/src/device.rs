@@ -2,9 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use wardline_policy::MacAddr;
-
 use crate::knowledge::{Family, Identity, IdentityPart, Meaning, Weight, identify, weigh};
+use crate::observer::Station;
 use crate::{Fact, Field, Role, Strength};
 
 /// Statements kept of one device.
@@ -13,7 +12,7 @@ pub const FACTS_MAX: usize = 256;
 const VALUES_MAX: usize = 24;
 /// Addresses beyond its own that a device carries frames for before it is taken for a router: a
 /// hub with a few radio devices, or a host that changes its address, has fewer.
-pub const FORWARDS_MIN: u32 = 8;
+pub const FORWARDS_MIN: usize = 8;
 /// Row of what the device as a whole shows, which no table has.
 const OWN_ROW: u16 = u16::MAX;
 
@@ -40,6 +39,18 @@ pub struct Evidence {
 }
 
 impl Evidence {
+    /// All that was said of a station.
+    pub fn of(station: &Station) -> Self {
+        let mut evidence = Self::default();
+        for (fact, time_ns) in station.facts() {
+            evidence.note(fact, time_ns);
+        }
+        if let Some(fact) = forwards(station.forwards_for()) {
+            evidence.note(&fact, station.last_ns());
+        }
+        evidence
+    }
+
     /// Takes up a fact; whether it is new. A repeated one only gets a later time.
     pub fn note(&mut self, fact: &Fact, time_ns: u64) -> bool {
         if let Some(known) = self.noted.iter_mut().find(|noted| noted.fact == *fact) {
@@ -188,13 +199,8 @@ impl Weight {
 }
 
 /// That a device carries frames for addresses beyond its own; `None` while they are few.
-pub fn forwards(addresses: u32) -> Option<Fact> {
+fn forwards(addresses: usize) -> Option<Fact> {
     (addresses >= FORWARDS_MIN)
         .then(|| Fact::new(Field::Forwards, &addresses.to_string()))
         .flatten()
-}
-
-/// Whether an address of a frame belongs to a station that can have a role.
-pub fn is_station(mac: MacAddr) -> bool {
-    !mac.is_group() && mac.0 != [0; 6]
 }

@@ -3,7 +3,7 @@
 use super::Answer;
 use crate::Role;
 use crate::device::Evidence;
-use crate::knowledge::{Family, proofs};
+use crate::knowledge::Family;
 
 /// Sentences an answer carries at most.
 const SENTENCES: usize = 3;
@@ -13,27 +13,22 @@ pub(super) fn what_would_change(answer: &Answer, evidence: &Evidence) -> Vec<Str
     let mut sentences = Vec::new();
     match answer.role {
         Some(role) if answer.may_enforce => {
-            let rival = answer.chances.ranked().into_iter().map(|(rival, _)| rival);
-            let rival = rival.filter(|&rival| rival != role).find_map(|rival| {
-                unseen_proof(rival, evidence).map(|proof| format!("{}, {proof}", doubt(rival)))
-            });
-            sentences.extend(rival);
-            sentences.push("A person corrects it".to_owned());
+            let ranked = answer.chances.ranked().into_iter();
+            let rival = ranked.map(|(rival, _)| rival).find(|&rival| rival != role);
+            sentences.extend(rival.map(doubt));
+            sentences.push("A person says that it is something else".to_owned());
         }
         Some(role) => {
-            let proof = unseen_proof(role, evidence);
-            sentences.extend(proof.map(|proof| format!("It would be proven {proof}")));
-            sentences.push("A person confirms or corrects it".to_owned());
+            sentences.push(format!("Proven, if it {}", proof(role)));
+            sentences.push("Proven, if a person confirms it".to_owned());
         }
         None => {
-            for &role in &answer.roles {
-                let proof = unseen_proof(role, evidence);
-                sentences.extend(proof.map(|proof| format!("It is a {} {proof}", role.words())));
-            }
+            let decided = answer.roles.iter();
+            sentences.extend(decided.map(|&role| decides(role)));
             if answer.roles.is_empty() {
                 sentences.extend(silence(evidence));
             }
-            sentences.push("A person says what it is".to_owned());
+            sentences.push("Decided, if a person says what it is".to_owned());
         }
     }
     sentences.truncate(SENTENCES);
@@ -41,19 +36,47 @@ pub(super) fn what_would_change(answer: &Answer, evidence: &Evidence) -> Vec<Str
 }
 
 fn doubt(rival: Role) -> String {
-    format!("It would be in doubt, in favour of {}", rival.words())
+    format!("In doubt, if it {} ({})", proof(rival), rival.words())
 }
 
-/// A statement that would prove the role and was not made: "if it serves live video".
-fn unseen_proof(role: Role, evidence: &Evidence) -> Option<String> {
-    let said = |sentence: &str| {
-        let mut noted = evidence.noted().iter();
-        noted.any(|noted| noted.meaning.sentence == sentence)
-    };
-    let sentence = proofs(role).find(|sentence| !said(sentence))?;
-    let mut letters = sentence.chars();
-    let first = letters.next()?.to_lowercase();
-    Some(format!("if it {first}{}", letters.as_str()))
+fn decides(role: Role) -> String {
+    format!("Decided for {}, if it {}", role.words(), proof(role))
+}
+
+/// What a device of the role does that proves it.
+const fn proof(role: Role) -> &'static str {
+    match role {
+        Role::InfusionPump => "names itself a pump in HL7, SDC or to its pump server",
+        Role::PatientMonitor => "announces itself as a monitor (SDC, RWHAT, Philips data export)",
+        Role::CentralStation => "looks for medical devices around it or gathers their alarms",
+        Role::Ventilator => "names itself a ventilator in SDC or HL7",
+        Role::ImagingModality => "asks for a DICOM worklist or sends images",
+        Role::Pacs => "keeps DICOM images or answers searches for them",
+        Role::ClinicalSystem => "sends admissions or orders in HL7, or receives results",
+        Role::LabAnalyser => "sends laboratory results (ASTM, HL7 OUL)",
+        Role::GlucoseGateway => "introduces itself in POCT1-A",
+        Role::AnaesthesiaMachine => "names itself an anaesthesia machine in SDC or HL7",
+        Role::Telemetry => "names itself a telemetry receiver or transmitter",
+        Role::Dialysis => "names itself a dialysis machine in SDC or HL7",
+        Role::MedicationCabinet => "receives medication orders and names itself a cabinet",
+        Role::DeviceGateway => "speaks for several devices, or names itself a serial server",
+        Role::NurseCall => "names itself a nurse call system",
+        Role::Phone => "tells its switch that it is a telephone, or makes calls (SIP)",
+        Role::Workstation => "logs on to the domain and browses the web as a PC",
+        Role::Printer => "takes print jobs and says which printer it is",
+        Role::Camera => "serves live video (RTSP) or announces itself as a camera (ONVIF)",
+        Role::BuildingControl => "answers in BACnet or Modbus",
+        Role::DoorControl => "names itself a door controller",
+        Role::NetworkInfrastructure => {
+            "carries frames for others, gives out addresses, or says so by LLDP"
+        }
+        Role::Iot => "announces what kind of thing it is (mDNS, SSDP)",
+        Role::Hub => "announces itself as a bridge or hub",
+        Role::Plug => "announces itself as a plug or outlet",
+        Role::Sensor => "announces itself as a sensor",
+        Role::Scale => "names itself a scale, or reports to the server of scales",
+        Role::Appliance => "announces itself as a household machine",
+    }
 }
 
 /// What a device that says little of itself has not said yet.
@@ -77,5 +100,5 @@ fn silence(evidence: &Evidence) -> Option<String> {
     .into_iter()
     .filter_map(|(family, words)| (!heard(family)).then_some(words))
     .collect();
-    (!missing.is_empty()).then(|| format!("It says more of itself: {}", missing.join(", ")))
+    (!missing.is_empty()).then(|| format!("Decided, perhaps, by {}", missing.join("; ")))
 }

@@ -15,7 +15,7 @@ pub use identity::{Identity, IdentityPart, Stated, identify};
 pub use telling::Family;
 
 use pattern::Text;
-use tables::{AGAINST, Line, Maker, Rule, Word};
+use tables::{AGAINST, Line, Maker, Rule, THINGS, Word};
 use telling::{Telling, telling};
 
 use crate::{Fact, Field, Role, Strength};
@@ -96,34 +96,6 @@ pub fn weigh(fact: &Fact) -> Meaning {
     found.meaning
 }
 
-/// Statements that would prove a role, heaviest first, without their values.
-pub fn proofs(role: Role) -> impl Iterator<Item = String> {
-    let weight = move |rule: &Rule| {
-        let mut weights = rule.weights.iter();
-        weights
-            .find(|(of, _)| *of == role)
-            .map_or(0.0, |(_, weight)| *weight)
-    };
-    let heaviest = |rule: &Rule| rule.weights.iter().map(|(_, w)| *w).fold(0.0, f32::max);
-    let mut proving: Vec<&Rule> = rows()
-        .filter_map(|row| match row {
-            Row::Rule(rule) => Some(rule),
-            _ => None,
-        })
-        .filter(|rule| rule.strength == Strength::Strong && !rule.sentence.is_empty())
-        .filter(|rule| weight(rule) > 0.0 && weight(rule) >= heaviest(rule))
-        .collect();
-    proving.sort_by(|a, b| weight(b).total_cmp(&weight(a)));
-    proving.into_iter().map(|rule| without_value(rule.sentence))
-}
-
-/// A sentence of the tables without the place of its value.
-fn without_value(sentence: &str) -> String {
-    [" ('{}')", " ({})", " as '{}'", " '{}'", " {}"]
-        .iter()
-        .fold(sentence.to_owned(), |said, place| said.replace(place, ""))
-}
-
 /// The row of any table.
 #[derive(Debug, Clone, Copy)]
 enum Row {
@@ -181,12 +153,18 @@ impl Found<'_> {
         let Some((keeps, strength)) = self.telling.words else {
             return;
         };
-        if text.has(word.any) {
-            self.add(row, keeps, word.weights);
-            self.lead(keeps, word.weights, strength, "the word itself", || {
-                fill(self.telling.sentence, &self.fact.value)
-            });
+        // Whoever asks for `printer.example` is no printer; but the servers of things have things
+        // for clients.
+        let of_peer = self.telling.family == Family::Asks || self.fact.field == Field::HttpPath;
+        let speaks_for = |(role, _): &&(Role, f32)| !of_peer || THINGS.contains(role);
+        let weights: Vec<_> = word.weights.iter().filter(speaks_for).copied().collect();
+        if weights.is_empty() || !text.has(word.any) {
+            return;
         }
+        self.add(row, keeps, &weights);
+        self.lead(keeps, &weights, strength, "the word itself", || {
+            fill(self.telling.sentence, &self.fact.value)
+        });
     }
 
     fn line(&mut self, row: u16, line: &Line, text: &Text) {
