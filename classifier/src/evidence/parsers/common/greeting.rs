@@ -21,7 +21,8 @@ pub(super) fn parse_ssh(talk: &Talk<'_>, facts: &mut TalkFacts<'_>) -> Outcome {
     }
     match (client, server) {
         (Some(_), Some(_)) => Outcome::Done,
-        _ => Outcome::More,
+        (None, None) => Outcome::More,
+        _ => Outcome::Known,
     }
 }
 
@@ -151,7 +152,7 @@ pub(super) fn parse_telnet(talk: &Talk<'_>, facts: &mut TalkFacts<'_>) -> Outcom
             return Outcome::Done;
         }
     }
-    Outcome::More
+    Outcome::Known
 }
 
 /// Whether the line asks for a name or a word, and so repeats what somebody typed.

@@ -15,17 +15,18 @@ pub(super) fn parse(talk: &Talk<'_>, facts: &mut TalkFacts<'_>) -> Outcome {
     if !may_be_request(talk.client) || !head::may_begin(talk.server, b"HTTP/1.") {
         return Outcome::NotMine;
     }
-    let request = Head::read(talk.client);
-    if let Some(request) = &request {
-        let Some(target) = target(request.start) else {
-            return Outcome::NotMine;
+    let Some(request) = Head::read(talk.client) else {
+        return match talk.client.len() > head::LINE_MAX {
+            true => Outcome::NotMine,
+            false => Outcome::More,
         };
-        tell_request(target, request, facts);
-    } else if talk.client.len() > head::LINE_MAX {
+    };
+    let Some(target) = target(request.start) else {
         return Outcome::NotMine;
-    }
+    };
+    tell_request(target, &request, facts);
     tell_answers(talk.server, facts);
-    Outcome::More
+    Outcome::Known
 }
 
 /// Whether it begins with a method, as far as it is there.
@@ -149,7 +150,7 @@ mod tests {
     #[test]
     fn a_request_tells_of_its_client_without_query_and_credentials() {
         let (outcome, said) = hear_talk(parse, REQUEST, b"", 80);
-        assert_eq!(outcome, Outcome::More);
+        assert_eq!(outcome, Outcome::Known);
         assert_eq!(
             said,
             [
