@@ -5,8 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use wardline_capture as capture;
-use wardline_classifier::evidence::{Limits, Reader, Seen};
 use wardline_classifier::About;
+use wardline_classifier::evidence::{Limits, Reader, Seen};
 use wardline_engine::parse::parse;
 use wardline_policy::MacAddr;
 
