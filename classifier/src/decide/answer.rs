@@ -1,5 +1,7 @@
 //! The answer: what a device is, how sure that is, and why.
 
+use std::collections::HashSet;
+
 use serde::Serialize;
 
 use super::change::what_would_change;
@@ -207,7 +209,12 @@ fn reasons(noted: &[&Noted], chances: &Chances) -> Vec<Reason> {
         .map(|noted| (importance(&noted.meaning, chances), *noted))
         .collect();
     weighed.sort_by(|a, b| b.0.total_cmp(&a.0).then(a.1.first_ns.cmp(&b.1.first_ns)));
-    let shown = weighed.into_iter().take(SHOWN);
+    // What says the same thing once more comes behind what says another.
+    let mut said = HashSet::new();
+    let (news, repeats): (Vec<_>, Vec<_>) = weighed
+        .into_iter()
+        .partition(|(_, noted)| said.insert((noted.fact.field, noted.meaning.leading_row())));
+    let shown = news.into_iter().chain(repeats).take(SHOWN);
     shown.map(|(_, noted)| reason(noted)).collect()
 }
 

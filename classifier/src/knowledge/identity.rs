@@ -218,12 +218,12 @@ fn numbered_usn(value: &str) -> Vec<(IdentityPart, u8, String)> {
 
 /// The last product of `OS/version UPnP/version product/version`.
 fn last_product(value: &str) -> Vec<(IdentityPart, u8, String)> {
-    let products = value.split([' ', ',']).filter(|product| {
+    let mut products = value.split([' ', ',']).filter(|product| {
         let name = product.split('/').next().unwrap_or_default();
         product.contains('/') && !["upnp", "linux", "dlnadoc"].contains(&&*name.to_lowercase())
     });
     products
-        .last()
+        .next_back()
         .map(|product| (IdentityPart::Software, FOUND, product.to_owned()))
         .into_iter()
         .collect()

@@ -63,9 +63,17 @@ impl Meaning {
 
     /// The role the fact speaks for most.
     pub fn role(&self) -> Option<Role> {
-        let best = self.weights.iter().filter(|weight| weight.log_odds > 0.0);
-        best.max_by(|a, b| a.log_odds.total_cmp(&b.log_odds))
-            .map(|weight| weight.role)
+        self.heaviest().map(|weight| weight.role)
+    }
+
+    /// The row of the tables that weighs most: facts with the same one say the same.
+    pub(crate) fn leading_row(&self) -> Option<u16> {
+        self.heaviest().map(|weight| weight.row)
+    }
+
+    fn heaviest(&self) -> Option<&Weight> {
+        let positive = self.weights.iter().filter(|weight| weight.log_odds > 0.0);
+        positive.max_by(|a, b| a.log_odds.total_cmp(&b.log_odds))
     }
 }
 
