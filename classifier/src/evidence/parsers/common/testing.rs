@@ -114,12 +114,3 @@ pub(super) fn talk_withstands(parse: TalkParser, client: &[u8], server: &[u8], p
     withstands(client, |client| hear_talk(parse, client, server, port).1);
     withstands(server, |server| hear_talk(parse, client, server, port).1);
 }
-
-/// Bytes written as hexadecimal digits, blanks between them as one likes.
-pub(super) fn hex(text: &str) -> Vec<u8> {
-    let digits: Vec<u8> = text.bytes().filter(u8::is_ascii_hexdigit).collect();
-    digits
-        .chunks_exact(2)
-        .map(|pair| u8::from_str_radix(core::str::from_utf8(pair).unwrap(), 16).unwrap())
-        .collect()
-}
