@@ -20,8 +20,9 @@ pub struct Limits {
 impl Default for Limits {
     fn default() -> Self {
         Self {
-            streams: 4_096,
-            stream_bytes: 8_192,
+            streams: 2_048,
+            // A DICOM association that proposes every class there is takes 10,000 to 17,000.
+            stream_bytes: 20_480,
         }
     }
 }
