@@ -159,7 +159,11 @@ fn conformal_set(chances: &Chances, calibration: &Calibration) -> Vec<Role> {
     let ranked = chances.ranked().into_iter();
     let set = ranked.filter(|&(role, chance)| 1.0 - chance <= calibration.quantile_of(role));
     let set: Vec<Role> = set.map(|(role, _)| role).collect();
-    if set.len() > SET_MAX { Vec::new() } else { set }
+    let together: f64 = set.iter().map(|&role| chances.of(role)).sum();
+    if set.len() > SET_MAX || together < calibration.enter_set {
+        return Vec::new();
+    }
+    set
 }
 
 /// The one role left, if it is sure enough.

@@ -13,24 +13,25 @@ rules! {
         Strong, "Asks for its DICOM worklist", "DICOM PS3.4 K";
     [DicomUses] ["modality performed procedure*"] => [ImagingModality 8.0] not NOT_CLINICAL,
         Strong, "Reports the procedure it performs ({})", "DICOM PS3.4 F";
-    [DicomUses] ["storage commitment*"] => [ImagingModality 6.5, Pacs 2.5] not THINGS,
+    [DicomUses] ["storage commitment*"] => [ImagingModality 5.0, Pacs 3.0] not THINGS,
         Strong, "Asks whether its images are kept ({})", "DICOM PS3.4 J";
-    [DicomUses] ["query/retrieve*" "query*retrieve*" "information model - find" "information model - move" "information model - get"] =>
-        [Workstation 5.5, ImagingModality 2.0, Pacs 3.0] not THINGS,
+    [DicomUses] ["query/retrieve*"] =>
+        [Workstation 6.5, ImagingModality 2.0, Pacs -2.5] not THINGS,
         Medium, "Looks for images in a DICOM archive ({})", "DICOM PS3.4 C";
     [DicomUses] ["print management*" "grayscale print*" "color print*"] =>
         [ImagingModality 5.0, Workstation 2.5, Pacs 1.5] not THINGS,
         Medium, "Prints film over DICOM", "DICOM PS3.4 H";
     [DicomServes] ["storage$" "storage - for presentation$" "storage - for processing$"] =>
-        [Pacs 7.0, Workstation 4.5, ImagingModality -3.0, ClinicalSystem 1.0] not THINGS,
+        [Pacs 5.5, Workstation 4.5, ImagingModality -3.0, ClinicalSystem 1.0] not THINGS,
         Strong, "Serves DICOM storage: images are sent to it ({})", "DICOM PS3.4 B.5";
-    [DicomServes] ["query/retrieve*" "information model - find" "information model - move" "information model - get"] =>
-        [Pacs 8.0, ImagingModality -3.0, Workstation -2.0] not THINGS,
+    [DicomServes] ["query/retrieve*"] =>
+        [Pacs 8.0, ImagingModality -3.0, Workstation -2.0, ClinicalSystem -2.0] not THINGS,
         Strong, "Answers searches for images ({})", "DICOM PS3.4 C";
-    [DicomServes] ["storage commitment*"] => [Pacs 7.5, ImagingModality -3.0] not THINGS,
-        Strong, "Promises to keep images ({})", "DICOM PS3.4 J";
+    // A modality accepts the same class when the archive calls it back with the result.
+    [DicomServes] ["storage commitment*"] => [Pacs 3.0] not THINGS,
+        Medium, "Promises to keep images ({})", "DICOM PS3.4 J";
     [DicomServes] ["modality worklist*"] =>
-        [ClinicalSystem 7.5, Pacs 4.0, ImagingModality -6.0] not THINGS,
+        [ClinicalSystem 7.5, Pacs 5.5, ImagingModality -6.0] not THINGS,
         Strong, "Serves worklists to modalities", "DICOM PS3.4 K";
     [DicomServes] ["modality performed procedure*"] =>
         [ClinicalSystem 6.0, Pacs 5.0, ImagingModality -6.0] not THINGS,
@@ -119,14 +120,18 @@ rules! {
     [WsdScopes] ["1.2.840.10004.20701*" "sdc.mds.pkp*" "sdc.ctxt*" "sdc.cdc.type*"] =>
         [PatientMonitor 2.5, Ventilator 2.5, InfusionPump 2.5, AnaesthesiaMachine 2.0, DeviceGateway 1.0] not NOT_CLINICAL,
         Strong, "Announces IEEE 11073 SDC scopes", "IEEE 11073-20701";
-    [WsdProbes] ["medical device"] => [CentralStation 6.5, DeviceGateway 3.5, ClinicalSystem 3.0] not THINGS,
+    [WsdProbes] ["medical device"] => [CentralStation 7.0, DeviceGateway 3.0, ClinicalSystem 2.5] not THINGS,
         Strong, "Looks for medical devices around it (IEEE 11073 SDC)", "IEEE 11073-20702";
     [Rwhat] ["*central*" "*cic*"] => [CentralStation 6.0, PatientMonitor 2.0] not NOT_CLINICAL,
         Strong, "Announces '{}' in the monitoring network, as central stations do",
         "GE Dash manual 2000966-542D app. C; Vocera Carescape adapter guide";
-    [Rwhat] ["^*"] => [PatientMonitor 6.8, CentralStation 4.0, Telemetry 3.0] not NOT_CLINICAL,
+    [Rwhat] ["^*"] => [PatientMonitor 6.8, CentralStation 5.3, Telemetry 3.5] not NOT_CLINICAL,
         Strong, "Announces '{}' in the monitoring network (GE Unity)",
         "GE Dash manual 2000966-542D app. C; ApexPro service manual";
+    [Client] ["^unity-time$"] => [CentralStation 4.0] not NOT_CLINICAL,
+        Medium, "Tells the monitoring network the time, as its central node does", "GE Dash manual 2000966-542D app. C";
+    [Client] ["^unity-announcement$"] => [PatientMonitor 1.0, CentralStation 1.0, Telemetry 0.5] not NOT_CLINICAL,
+        Medium, "Takes part in the monitoring network (GE Unity)", "GE Dash manual 2000966-542D app. C";
     [PhilipsExport] ["^monitor"] => [PatientMonitor 8.0] not NOT_CLINICAL,
         Strong, "Offers its measurements as Philips monitors do", "Philips 4535 642 59271";
     [PhilipsExport] ["^client"] => [CentralStation 4.5, DeviceGateway 4.5, ClinicalSystem 3.5] not THINGS,

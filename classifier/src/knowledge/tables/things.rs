@@ -58,7 +58,9 @@ rules! {
         Medium, "Announces itself as '{}' in SSDP", "UPnP SensorManagement:1";
     [SsdpServer] ["ipbridge*"] => [Hub 7.0] not HANDS,
         Strong, "Says it is the bridge '{}' in SSDP", "Philips hue developer notes";
-    [Client Server] ["^mqtt$"] => [Iot 1.0, Sensor 0.7, Plug 0.5, Hub 0.5] not NOBODY,
+    [Server] ["^mqtt$"] => [NetworkInfrastructure 1.0, Hub 1.0, ClinicalSystem 0.5] not NOBODY,
+        Weak, "Passes on messages of others (MQTT)", "OASIS MQTT 3.1.1";
+    [Client] ["^mqtt$"] => [Iot 1.0, Sensor 0.7, Plug 0.5, Hub 0.5] not NOBODY,
         Weak, "Speaks MQTT, as things do", "OASIS MQTT 3.1.1";
     [Client Server] ["^coap*"] => [Iot 1.0, Sensor 1.0, Plug 0.5, Hub 0.5] not HANDS,
         Weak, "Speaks CoAP, as small things do", "RFC 7252";

@@ -45,7 +45,7 @@ words! {
     ["router" "firewall" "access point" "accesspoint" "wireless controller" "*-ap" "wlc" "switch software" "managed switch" "ethernet switch" "catalyst*" "routeros*" "openwrt*" "junos*" "ios-xe" "ios software*" "fortigate*" "pfsense*" "aruba*" "procurve*" "comware*" "edgeswitch*" "unifi*" "load balancer" "domain controller" "dhcp server" "dns server"] => [NetworkInfrastructure 7.0];
     ["printer*" "*printer" "laserjet*" "officejet*" "deskjet*" "pagewide*" "*jetdirect*" "ecosys*" "imagerunner*" "workcentre*" "phaser" "bizhub*" "taskalfa*" "zebranet*" "multifunction*" "*copier" "label printer*" "wristband printer*" "*photosmart*" "print server" "docuprint*" "versalink*"] => [Printer 7.0];
     ["ip phone*" "ipphone*" "*sip phone*" "telephone*" "voip phone*" "deskphone*" "dect" "vocera*" "voice badge*" "soundpoint*" "softphone*" "*-phone" "spectralink*" "yealink*" "polycom*" "snom*" "grandstream*"] => [Phone 7.0];
-    ["badge"] => [Phone 5.5, Telemetry 1.5, DoorControl 1.0];
+    ["badge"] => [Phone 4.5, NurseCall 3.0, Telemetry 1.5, DoorControl 1.0];
     ["phone" "smartphone"] => [Phone 5.0, Workstation 1.0];
     ["workstation" "desktop" "laptop" "thin client*" "thinclient*" "tablet" "notebook" "reading room*"] => [Workstation 6.0];
 
