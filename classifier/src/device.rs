@@ -148,7 +148,15 @@ impl Evidence {
             Role::Dialysis,
             Role::LabAnalyser,
         ];
-        let mut weights = vec![Weight::own(Role::DeviceGateway, 7.5)];
+        // A central station speaks for many beds as well, and is told who lies in them.
+        let mut weights = if self.says(Field::Hl7Receives, "ADT") {
+            vec![
+                Weight::own(Role::CentralStation, 4.0),
+                Weight::own(Role::DeviceGateway, 3.5),
+            ]
+        } else {
+            vec![Weight::own(Role::DeviceGateway, 7.5)]
+        };
         weights.extend(bedside.map(|role| Weight::own(role, -4.0)));
         Some(Noted {
             fact: self
