@@ -3,7 +3,6 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::knowledge::{Family, Identity, IdentityPart, Meaning, Weight, identify, weigh};
-use crate::observer::Station;
 use crate::{Fact, Field, Role, Strength};
 
 /// Statements kept of one device.
@@ -39,14 +38,19 @@ pub struct Evidence {
 }
 
 impl Evidence {
-    /// All that was said of a station.
-    pub fn of(station: &Station) -> Self {
+    /// All that was said of a device, each fact with its time, and how many addresses beyond its
+    /// own it carried frames for until `last_ns`.
+    pub fn of<'a>(
+        facts: impl IntoIterator<Item = (&'a Fact, u64)>,
+        forwards_for: usize,
+        last_ns: u64,
+    ) -> Self {
         let mut evidence = Self::default();
-        for (fact, time_ns) in station.facts() {
+        for (fact, time_ns) in facts {
             evidence.note(fact, time_ns);
         }
-        if let Some(fact) = forwards(station.forwards_for()) {
-            evidence.note(&fact, station.last_ns());
+        if let Some(fact) = forwards(forwards_for) {
+            evidence.note(&fact, last_ns);
         }
         evidence
     }
@@ -54,6 +58,7 @@ impl Evidence {
     /// Takes up a fact; whether it is new. A repeated one only gets a later time.
     pub fn note(&mut self, fact: &Fact, time_ns: u64) -> bool {
         if let Some(known) = self.noted.iter_mut().find(|noted| noted.fact == *fact) {
+            known.first_ns = known.first_ns.min(time_ns);
             known.last_ns = known.last_ns.max(time_ns);
             return false;
         }
@@ -143,7 +148,15 @@ impl Evidence {
             Role::Dialysis,
             Role::LabAnalyser,
         ];
-        let mut weights = vec![Weight::own(Role::DeviceGateway, 7.5)];
+        // A central station speaks for many beds as well, and is told who lies in them.
+        let mut weights = if self.says(Field::Hl7Receives, "ADT") {
+            vec![
+                Weight::own(Role::CentralStation, 4.0),
+                Weight::own(Role::DeviceGateway, 3.5),
+            ]
+        } else {
+            vec![Weight::own(Role::DeviceGateway, 7.5)]
+        };
         weights.extend(bedside.map(|role| Weight::own(role, -4.0)));
         Some(Noted {
             fact: self

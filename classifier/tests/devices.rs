@@ -52,7 +52,7 @@ fn answers(capture: &Path) -> Vec<(MacAddr, Answer)> {
     let calibration = Calibration::default();
     stations
         .map(|station| {
-            let evidence = Evidence::of(station);
+            let evidence = Evidence::of(station.facts(), station.forwards_for(), station.last_ns());
             (station.key().mac, decide(&evidence, None, &calibration))
         })
         .collect()

@@ -1,5 +1,7 @@
 //! The answer: what a device is, how sure that is, and why.
 
+use std::collections::HashSet;
+
 use serde::Serialize;
 
 use super::change::what_would_change;
@@ -157,7 +159,11 @@ fn conformal_set(chances: &Chances, calibration: &Calibration) -> Vec<Role> {
     let ranked = chances.ranked().into_iter();
     let set = ranked.filter(|&(role, chance)| 1.0 - chance <= calibration.quantile_of(role));
     let set: Vec<Role> = set.map(|(role, _)| role).collect();
-    if set.len() > SET_MAX { Vec::new() } else { set }
+    let together: f64 = set.iter().map(|&role| chances.of(role)).sum();
+    if set.len() > SET_MAX || together < calibration.enter_set {
+        return Vec::new();
+    }
+    set
 }
 
 /// The one role left, if it is sure enough.
@@ -207,7 +213,12 @@ fn reasons(noted: &[&Noted], chances: &Chances) -> Vec<Reason> {
         .map(|noted| (importance(&noted.meaning, chances), *noted))
         .collect();
     weighed.sort_by(|a, b| b.0.total_cmp(&a.0).then(a.1.first_ns.cmp(&b.1.first_ns)));
-    let shown = weighed.into_iter().take(SHOWN);
+    // What says the same thing once more comes behind what says another.
+    let mut said = HashSet::new();
+    let (news, repeats): (Vec<_>, Vec<_>) = weighed
+        .into_iter()
+        .partition(|(_, noted)| said.insert((noted.fact.field, noted.meaning.leading_row())));
+    let shown = news.into_iter().chain(repeats).take(SHOWN);
     shown.map(|(_, noted)| reason(noted)).collect()
 }
 

@@ -29,6 +29,8 @@ pub struct Calibration {
     pub enter: f64,
     /// The same where no evidence speaks for the role and only the model does.
     pub enter_alone: f64,
+    /// Several roles are offered only when it is one of them with this probability.
+    pub enter_set: f64,
     /// A type is named by the model from this probability on.
     pub enter_type: f64,
 }
@@ -45,6 +47,7 @@ impl Default for Calibration {
             quantile: 0.85,
             enter: 0.90,
             enter_alone: 0.97,
+            enter_set: 0.50,
             enter_type: 0.60,
         }
     }
@@ -91,6 +94,7 @@ impl Calibration {
             ("quantile", self.quantile, 0.0, 1.0),
             ("enter", self.enter, 0.5, 1.0),
             ("enter_alone", self.enter_alone, 0.5, 1.0),
+            ("enter_set", self.enter_set, 0.0, 1.0),
             ("enter_type", self.enter_type, 0.0, 1.0),
         ];
         let fixed = fixed.map(|(name, value, low, high)| (name.to_owned(), value, low, high));

@@ -88,6 +88,7 @@ pub fn identify(fact: &Fact) -> Vec<(IdentityPart, u8, String)> {
     let mut parts = match fact.field {
         Field::SdcMaker => one(Maker, STATED),
         Field::SdcModel | Field::CdpPlatform => one(Model, STATED),
+        Field::PhilipsModel if value.contains('=') => pairs(value),
         Field::PhilipsModel => {
             vec![
                 (Maker, FOUND, "Philips".to_owned()),
@@ -128,17 +129,11 @@ fn registered(organisation: &str) -> String {
     maker.map_or(organisation, |maker| maker.name).to_owned()
 }
 
-/// `key=value` or `key:value` with the keys that protocols use.
+/// `key=value` with the keys that protocols use.
 fn pairs(text: &str) -> Vec<(IdentityPart, u8, String)> {
-    let Some((key, value)) = text.split_once(['=', ':']) else {
+    let Some((key, value)) = text.split_once('=') else {
         return Vec::new();
     };
-    // A vendor's own discovery names its protocol first: `tplink.sysinfo=model:HS100`.
-    if let Some((inner, value)) = value.split_once(':')
-        && part_of(inner).is_some()
-    {
-        return pairs(&format!("{inner}={value}"));
-    }
     let value = value.trim();
     // Printers put the product in brackets: `product=(HP LaserJet)`.
     let bracketed = value.strip_prefix('(').and_then(|v| v.strip_suffix(')'));
@@ -150,6 +145,8 @@ fn pairs(text: &str) -> Vec<(IdentityPart, u8, String)> {
 }
 
 fn part_of(key: &str) -> Option<IdentityPart> {
+    // A vendor's own discovery names its protocol first: `edimax.model`.
+    let key = key.rsplit('.').next().unwrap_or(key);
     let key = key.trim().to_ascii_lowercase().replace(['_', '-'], "");
     match key.as_str() {
         "vendor" | "vendorname" | "manufacturer" | "mfg" | "usbmfg" | "maker" => {
@@ -218,12 +215,12 @@ fn numbered_usn(value: &str) -> Vec<(IdentityPart, u8, String)> {
 
 /// The last product of `OS/version UPnP/version product/version`.
 fn last_product(value: &str) -> Vec<(IdentityPart, u8, String)> {
-    let products = value.split([' ', ',']).filter(|product| {
+    let mut products = value.split([' ', ',']).filter(|product| {
         let name = product.split('/').next().unwrap_or_default();
         product.contains('/') && !["upnp", "linux", "dlnadoc"].contains(&&*name.to_lowercase())
     });
     products
-        .last()
+        .next_back()
         .map(|product| (IdentityPart::Software, FOUND, product.to_owned()))
         .into_iter()
         .collect()
@@ -321,7 +318,7 @@ mod tests {
             [Some("TP-Link"), Some("HS100"), None, None],
         );
         check(
-            &[(Field::VendorDiscovery, "tplink.sysinfo=model:HS110(EU)")],
+            &[(Field::VendorDiscovery, "tplink.model=HS110(EU)")],
             [Some("TP-Link"), Some("HS110(EU)"), None, None],
         );
     }

@@ -63,9 +63,17 @@ impl Meaning {
 
     /// The role the fact speaks for most.
     pub fn role(&self) -> Option<Role> {
-        let best = self.weights.iter().filter(|weight| weight.log_odds > 0.0);
-        best.max_by(|a, b| a.log_odds.total_cmp(&b.log_odds))
-            .map(|weight| weight.role)
+        self.heaviest().map(|weight| weight.role)
+    }
+
+    /// The row of the tables that weighs most: facts with the same one say the same.
+    pub(crate) fn leading_row(&self) -> Option<u16> {
+        self.heaviest().map(|weight| weight.row)
+    }
+
+    fn heaviest(&self) -> Option<&Weight> {
+        let positive = self.weights.iter().filter(|weight| weight.log_odds > 0.0);
+        positive.max_by(|a, b| a.log_odds.total_cmp(&b.log_odds))
     }
 }
 
@@ -76,6 +84,7 @@ pub fn weigh(fact: &Fact) -> Meaning {
     let mut found = Found {
         fact,
         telling,
+        named: Text::new(without_key(fact)),
         best: 0.0,
         meaning: Meaning {
             family: telling.family,
@@ -88,8 +97,8 @@ pub fn weigh(fact: &Fact) -> Meaning {
     for (row, entry) in (0u16..).zip(rows()) {
         match entry {
             Row::Rule(rule) => found.rule(row, rule, &text),
-            Row::Word(word) => found.word(row, word, &text),
-            Row::Line(line) => found.line(row, line, &text),
+            Row::Word(word) => found.word(row, word),
+            Row::Line(line) => found.line(row, line),
             Row::Maker(maker) => found.maker(row, maker, &text),
         }
     }
@@ -123,6 +132,8 @@ fn rows() -> impl Iterator<Item = Row> {
 struct Found<'a> {
     fact: &'a Fact,
     telling: Telling,
+    /// The value without the key that protocols put in front of it.
+    named: Text,
     best: f32,
     meaning: Meaning,
 }
@@ -149,7 +160,7 @@ impl Found<'_> {
         });
     }
 
-    fn word(&mut self, row: u16, word: &Word, text: &Text) {
+    fn word(&mut self, row: u16, word: &Word) {
         let Some((keeps, strength)) = self.telling.words else {
             return;
         };
@@ -158,7 +169,7 @@ impl Found<'_> {
         let of_peer = self.telling.family == Family::Asks || self.fact.field == Field::HttpPath;
         let speaks_for = |(role, _): &&(Role, f32)| !of_peer || THINGS.contains(role);
         let weights: Vec<_> = word.weights.iter().filter(speaks_for).copied().collect();
-        if weights.is_empty() || !text.has(word.any) {
+        if weights.is_empty() || !self.named.has(word.any) {
             return;
         }
         self.add(row, keeps, &weights);
@@ -167,11 +178,11 @@ impl Found<'_> {
         });
     }
 
-    fn line(&mut self, row: u16, line: &Line, text: &Text) {
+    fn line(&mut self, row: u16, line: &Line) {
         let Some((keeps, strength)) = self.telling.words else {
             return;
         };
-        if !text.has(line.any) {
+        if !self.named.has(line.any) {
             return;
         }
         let keeps = if matches!(self.telling.family, Family::Asks | Family::WebClient) {
@@ -228,6 +239,21 @@ impl Found<'_> {
             self.meaning.strength = strength;
             self.meaning.source = source;
         }
+    }
+}
+
+/// What follows `key=` in the fields of such pairs.
+fn without_key(fact: &Fact) -> &str {
+    let value = fact.value.as_str();
+    match fact.field {
+        Field::VendorDiscovery
+        | Field::UpnpDescription
+        | Field::MdnsText
+        | Field::SdcDevice
+        | Field::PoctHello
+        | Field::ModbusIdentity
+        | Field::BacnetObject => value.split_once('=').map_or(value, |(_, named)| named),
+        _ => value,
     }
 }
 

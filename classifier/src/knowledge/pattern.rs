@@ -9,7 +9,8 @@
 pub(super) struct Text {
     /// In lower case.
     whole: Vec<char>,
-    /// The same with a space where a capital begins a word: `IpBridge` is `ip bridge`.
+    /// The same with a space for a line below, and where a capital begins a word: `IpBridge` is
+    /// `ip bridge`.
     parted: Vec<char>,
 }
 
@@ -27,7 +28,11 @@ impl Text {
             if begins {
                 parted.push(' ');
             }
-            parted.push(c.to_ascii_lowercase());
+            parted.push(if c == '_' {
+                ' '
+            } else {
+                c.to_ascii_lowercase()
+            });
         }
         let whole = characters.iter().map(char::to_ascii_lowercase).collect();
         Self { whole, parted }
@@ -141,6 +146,7 @@ mod tests {
         check("IoTHub", "hub", true);
         check("NetworkCamera", "network camera", true);
         check("GITHUB", "hub", false);
+        check("CARESCAPE_R860", "carescape r860", true);
     }
 
     #[test]

@@ -55,6 +55,8 @@ pub(crate) enum Command {
     Replay(Box<ReplayArgs>),
     /// Check a policy document (the same as `policy check`)
     Check(CheckArgs),
+    /// Name the devices in recorded traffic: what each is, how sure that is, and why
+    Classify(ClassifyArgs),
     /// What a model sees of the devices in recorded traffic: a row for each device and window
     Features(FeaturesArgs),
     /// Print a completion script for a shell
@@ -229,6 +231,29 @@ pub(crate) enum ReplayMode {
     /// Drop what is not allowed
     Enforce,
 }
+
+#[derive(Debug, Args)]
+#[command(after_help = CLASSIFY_HELP)]
+pub(crate) struct ClassifyArgs {
+    /// Captures (pcap or pcapng, plain or gzip; `-` is standard input). A device that is in several
+    /// is answered once, from all of them
+    #[arg(value_name = "CAPTURE", required = true)]
+    pub captures: Vec<PathBuf>,
+    /// Answer each capture for itself
+    #[arg(long)]
+    pub each: bool,
+}
+
+const CLASSIFY_HELP: &str = "\
+A device is a MAC address that spoke. Its role is named only when one role is left and probable \
+enough; else `roles` are those it may have, and `role` is unknown.
+
+With --json: one object a line for each device (mac, vlan, addresses, role, roles, probability, \
+may_enforce, type, vendor, model, serial, software, asset_tags, speaks_for, conflict, evidence, \
+features, would_change, first_seen, last_seen; with --each also capture). may_enforce says that the \
+device itself proved its role.
+
+Exit codes: 1 when no device is in the captures, 2 when one of them could not be read to its end.";
 
 #[derive(Debug, Args)]
 #[command(after_help = FEATURES_HELP)]

@@ -13,24 +13,25 @@ rules! {
         Strong, "Asks for its DICOM worklist", "DICOM PS3.4 K";
     [DicomUses] ["modality performed procedure*"] => [ImagingModality 8.0] not NOT_CLINICAL,
         Strong, "Reports the procedure it performs ({})", "DICOM PS3.4 F";
-    [DicomUses] ["storage commitment*"] => [ImagingModality 6.5, Pacs 2.5] not THINGS,
+    [DicomUses] ["storage commitment*"] => [ImagingModality 5.0, Pacs 3.0] not THINGS,
         Strong, "Asks whether its images are kept ({})", "DICOM PS3.4 J";
-    [DicomUses] ["query/retrieve*" "query*retrieve*" "information model - find" "information model - move" "information model - get"] =>
-        [Workstation 5.5, ImagingModality 2.0, Pacs 3.0] not THINGS,
+    [DicomUses] ["query/retrieve*"] =>
+        [Workstation 6.5, ImagingModality 2.0, Pacs -2.5] not THINGS,
         Medium, "Looks for images in a DICOM archive ({})", "DICOM PS3.4 C";
     [DicomUses] ["print management*" "grayscale print*" "color print*"] =>
         [ImagingModality 5.0, Workstation 2.5, Pacs 1.5] not THINGS,
         Medium, "Prints film over DICOM", "DICOM PS3.4 H";
     [DicomServes] ["storage$" "storage - for presentation$" "storage - for processing$"] =>
-        [Pacs 7.0, Workstation 4.5, ImagingModality -3.0, ClinicalSystem 1.0] not THINGS,
+        [Pacs 5.5, Workstation 4.5, ImagingModality -3.0, ClinicalSystem 1.0] not THINGS,
         Strong, "Serves DICOM storage: images are sent to it ({})", "DICOM PS3.4 B.5";
-    [DicomServes] ["query/retrieve*" "information model - find" "information model - move" "information model - get"] =>
-        [Pacs 8.0, ImagingModality -3.0, Workstation -2.0] not THINGS,
+    [DicomServes] ["query/retrieve*"] =>
+        [Pacs 8.0, ImagingModality -3.0, Workstation -2.0, ClinicalSystem -2.0] not THINGS,
         Strong, "Answers searches for images ({})", "DICOM PS3.4 C";
-    [DicomServes] ["storage commitment*"] => [Pacs 7.5, ImagingModality -3.0] not THINGS,
-        Strong, "Promises to keep images ({})", "DICOM PS3.4 J";
+    // A modality accepts the same class when the archive calls it back with the result.
+    [DicomServes] ["storage commitment*"] => [Pacs 3.0] not THINGS,
+        Medium, "Promises to keep images ({})", "DICOM PS3.4 J";
     [DicomServes] ["modality worklist*"] =>
-        [ClinicalSystem 7.5, Pacs 4.0, ImagingModality -6.0] not THINGS,
+        [ClinicalSystem 7.5, Pacs 5.5, ImagingModality -6.0] not THINGS,
         Strong, "Serves worklists to modalities", "DICOM PS3.4 K";
     [DicomServes] ["modality performed procedure*"] =>
         [ClinicalSystem 6.0, Pacs 5.0, ImagingModality -6.0] not THINGS,
@@ -80,7 +81,9 @@ rules! {
         Strong, "Asks for the tests of a sample ({})", "IHE LAW";
     [Hl7Receives] ["^rgv"] => [InfusionPump 5.0, DeviceGateway 4.5] not NOT_CLINICAL,
         Strong, "Is given infusion orders ({})", "IHE PCD PIV, PCD-03";
-    [Hl7Sends] ["^rgv" "^rde" "^rds" "^omp"] => [ClinicalSystem 5.5, MedicationCabinet 2.5] not THINGS,
+    [Hl7Sends] ["^rds"] => [MedicationCabinet 4.5, ClinicalSystem 4.0] not THINGS,
+        Medium, "Tells what drugs were given out ({})", "HL7 2.6 ch. 4A";
+    [Hl7Sends] ["^rgv" "^rde" "^omp"] => [ClinicalSystem 5.5, MedicationCabinet 2.0] not THINGS,
         Medium, "Sends medication orders ({})", "HL7 2.6 ch. 4A";
     [Hl7Receives] ["^rde" "^rds" "^omp"] => [MedicationCabinet 5.0, ClinicalSystem 4.0] not THINGS,
         Medium, "Receives medication orders ({})", "HL7 2.6 ch. 4A; domain notes, Pyxis and Omnicell";
@@ -119,14 +122,24 @@ rules! {
     [WsdScopes] ["1.2.840.10004.20701*" "sdc.mds.pkp*" "sdc.ctxt*" "sdc.cdc.type*"] =>
         [PatientMonitor 2.5, Ventilator 2.5, InfusionPump 2.5, AnaesthesiaMachine 2.0, DeviceGateway 1.0] not NOT_CLINICAL,
         Strong, "Announces IEEE 11073 SDC scopes", "IEEE 11073-20701";
-    [WsdProbes] ["medical device"] => [CentralStation 6.5, DeviceGateway 3.5, ClinicalSystem 3.0] not THINGS,
+    [WsdScopes] ["sdc.cdc.type:///69985*" "sdc.cdc.type:///69986*"] => [InfusionPump 7.5] not NOT_CLINICAL,
+        Strong, "Announces the type of an infusion pump (IEEE 11073 SDC, {})", "ISO/IEEE 11073-10101 MDC_DEV_PUMP_INFUS";
+    [WsdScopes] ["sdc.cdc.type:///70001*" "sdc.cdc.type:///70002*"] => [Ventilator 7.5] not NOT_CLINICAL,
+        Strong, "Announces the type of a ventilator (IEEE 11073 SDC, {})", "ISO/IEEE 11073-10101 MDC_DEV_SYS_PT_VENT";
+    [WsdScopes] ["sdc.cdc.type:///69965*" "sdc.cdc.type:///69966*"] => [PatientMonitor 7.0] not NOT_CLINICAL,
+        Strong, "Announces the type of a patient monitor (IEEE 11073 SDC, {})", "ISO/IEEE 11073-10101 MDC_DEV_MON_PHYSIO_MULTI_PARAM";
+    [WsdProbes] ["medical device"] => [CentralStation 7.0, DeviceGateway 3.0, ClinicalSystem 2.5] not THINGS,
         Strong, "Looks for medical devices around it (IEEE 11073 SDC)", "IEEE 11073-20702";
     [Rwhat] ["*central*" "*cic*"] => [CentralStation 6.0, PatientMonitor 2.0] not NOT_CLINICAL,
         Strong, "Announces '{}' in the monitoring network, as central stations do",
         "GE Dash manual 2000966-542D app. C; Vocera Carescape adapter guide";
-    [Rwhat] ["^*"] => [PatientMonitor 6.8, CentralStation 4.0, Telemetry 3.0] not NOT_CLINICAL,
+    [Rwhat] ["^*"] => [PatientMonitor 6.8, CentralStation 5.3, Telemetry 3.5] not NOT_CLINICAL,
         Strong, "Announces '{}' in the monitoring network (GE Unity)",
         "GE Dash manual 2000966-542D app. C; ApexPro service manual";
+    [Client] ["^unity-time$"] => [CentralStation 4.0] not NOT_CLINICAL,
+        Medium, "Tells the monitoring network the time, as its central node does", "GE Dash manual 2000966-542D app. C";
+    [Client] ["^unity-announcement$"] => [PatientMonitor 1.0, CentralStation 1.0, Telemetry 0.5] not NOT_CLINICAL,
+        Medium, "Takes part in the monitoring network (GE Unity)", "GE Dash manual 2000966-542D app. C";
     [PhilipsExport] ["^monitor"] => [PatientMonitor 8.0] not NOT_CLINICAL,
         Strong, "Offers its measurements as Philips monitors do", "Philips 4535 642 59271";
     [PhilipsExport] ["^client"] => [CentralStation 4.5, DeviceGateway 4.5, ClinicalSystem 3.5] not THINGS,
@@ -139,12 +152,21 @@ rules! {
         Strong, "Reports point-of-care results (POCT1-A)", "CLSI POCT1-A2";
     [Server] ["^poct1*"] => [ClinicalSystem 6.0, GlucoseGateway 4.0] not THINGS,
         Medium, "Receives point-of-care results (POCT1-A)", "CLSI POCT1-A2";
+    [AstmSender] ["gem*" "abl#*" "rapid*" "i-stat*" "istat*" "epoc*" "*gas*"] => [GlucoseGateway 6.8] not NOT_CLINICAL,
+        Medium, "Sends laboratory results as '{}', a blood gas analyser of the ward", "makers' catalogues";
     [AstmSender] ["^*"] => [LabAnalyser 6.8, GlucoseGateway 3.5, ClinicalSystem 2.0] not NOT_CLINICAL,
         Strong, "Sends laboratory results as '{}' (ASTM)", "CLSI LIS2-A2";
-    [Client] ["^astm$" "^lis2*" "^lis0*"] => [LabAnalyser 5.5, GlucoseGateway 3.0, ClinicalSystem 2.0] not NOT_CLINICAL,
+    [Client] ["^astm$" "^lis2*" "^lis0*"] => [LabAnalyser 4.0, GlucoseGateway 3.0, ClinicalSystem 2.0] not NOT_CLINICAL,
         Medium, "Opens laboratory conversations (ASTM)", "CLSI LIS01-A2";
     [Server] ["^astm$" "^lis2*" "^lis0*"] => [ClinicalSystem 4.5, LabAnalyser 4.0] not THINGS,
         Medium, "Takes laboratory conversations (ASTM)", "CLSI LIS01-A2";
+
+    [VendorDiscovery] ["^medibus.*"] => [Ventilator 3.5, AnaesthesiaMachine 3.5, DeviceGateway 3.5] not NOT_CLINICAL,
+        Strong, "Speaks MEDIBUS, as devices of Draeger do ('{}')", "Draeger MEDIBUS.X; domain notes 1a";
+    [Server] ["^medibus$"] => [DeviceGateway 3.5, Ventilator 3.5, AnaesthesiaMachine 3.5] not NOT_CLINICAL,
+        Medium, "Answers MEDIBUS, mostly through a serial server", "Draeger MEDIBUS.X; domain notes 1a";
+    [Client] ["^medibus$"] => [CentralStation 2.0, DeviceGateway 3.0, ClinicalSystem 2.5] not THINGS,
+        Medium, "Collects measurements over MEDIBUS", "Draeger MEDIBUS.X";
 
     // Conversations by port, where a maker states it. Hints: anybody may use a port.
     [OpaqueClient] ["^tcp/3613$" "^udp/3613$"] => [InfusionPump 5.0] not NOBODY,

@@ -8,7 +8,7 @@ rules! {
         Strong, "Carries frames for {} addresses beyond its own, as routers do", "RFC 1812";
     [Server] ["^dhcp$"] => [NetworkInfrastructure 7.5] not THINGS,
         Strong, "Gives out addresses (DHCP)", "RFC 2131";
-    [Server] ["^dns$"] => [NetworkInfrastructure 6.0] not NOBODY,
+    [Server] ["^dns$"] => [NetworkInfrastructure 6.8] not NOBODY,
         Medium, "Answers questions for names (DNS)", "RFC 1035";
     [Server] ["^ntp$" "^radius$" "^tacacs$" "^syslog$" "^tftp$"] => [NetworkInfrastructure 3.0] not NOBODY,
         Medium, "Serves {}", "RFC 5905, 2865, 5424";
@@ -27,6 +27,8 @@ rules! {
         Medium, "Switches calls with '{}'", "RFC 3261";
 
     // Telephones.
+    [VendorDiscovery] ["^lldp-med.*"] => [Phone 2.5] not THINGS,
+        Weak, "Tells its switch what it is, as telephones do ('{}')", "ANSI/TIA-1057";
     [SipAgent] ["^*"] => [Phone 5.5, NurseCall 2.5] not NOBODY,
         Medium, "", "RFC 3261";
     [Client] ["^sip$"] => [Phone 4.5, NurseCall 2.0] not NOBODY,
@@ -62,13 +64,19 @@ rules! {
     [DhcpHostname MdnsName] ["^android-*" "^galaxy-*" "^iphone*" "*-iphone" "*s-iphone*" "^pixel-*" "^oneplus*" "^huawei_p*" "^redmi*"] =>
         [Phone 4.0, Workstation 1.5] not THINGS,
         Weak, "Is called '{}', as smartphones are", "PacketFence Fingerbank";
-    [DhcpHostname MdnsName SmbName RdpClient] ["^ipad*" "*-ipad" "^desktop-*" "^laptop-*" "^win-*" "*macbook*" "*imac" "*-pc$" "^pc-*" "*notebook*" "*thinkpad*" "*workstation*" "^ws-*" "^ws##*"] =>
+    [DhcpHostname MdnsName SmbName RdpClient] ["^ipad*" "*-ipad" "^desktop-*" "^laptop-*" "^win-*" "*macbook*" "*imac" "*-pc$" "^pc-*" "^pc$" "^pc##*" "*notebook*" "*thinkpad*" "*workstation*" "^ws-*" "^ws##*"] =>
         [Workstation 4.0] not THINGS,
         Weak, "Is called '{}', as computers are", "PacketFence Fingerbank";
     [Client] ["^kerberos$" "^ldap$" "^cldap$"] => [Workstation 3.5, MedicationCabinet 1.5, CentralStation 1.0, ClinicalSystem 1.0] not THINGS,
         Medium, "Logs on to the domain ({})", "MS-ADTS";
     [Client] ["^smb*" "^rdp$" "^msrpc$" "^dcerpc$" "^vnc$"] => [Workstation 3.0, MedicationCabinet 1.0, ClinicalSystem 0.5] not THINGS,
         Medium, "Opens {} conversations, as PCs do", "MS-SMB2, MS-RDPBCGR";
+    [Server] ["^smb*"] => [Workstation 1.5, NetworkInfrastructure 1.0, ClinicalSystem 0.5, MedicationCabinet 0.5] not THINGS,
+        Weak, "Shares files ({})", "MS-SMB2";
+    [Client] ["^tds$"] => [Workstation 1.0, MedicationCabinet 1.5, CentralStation 1.0, ClinicalSystem 1.0] not THINGS,
+        Weak, "Uses a database (SQL Server)", "MS-TDS; domain notes, medication cabinets";
+    [Server] ["^tds$"] => [ClinicalSystem 3.0, MedicationCabinet 0.5, NetworkInfrastructure 1.0] not THINGS,
+        Weak, "Serves a database (SQL Server)", "MS-TDS";
     [Server] ["^rdp$"] => [Workstation 3.0, ClinicalSystem 1.0, CentralStation 0.5] not THINGS,
         Medium, "Can be worked on from afar (RDP)", "MS-RDPBCGR";
     [SmbSystem] ["windows*"] => [Workstation 3.5, MedicationCabinet 0.5, CentralStation 0.5] not THINGS,

@@ -58,7 +58,9 @@ rules! {
         Medium, "Announces itself as '{}' in SSDP", "UPnP SensorManagement:1";
     [SsdpServer] ["ipbridge*"] => [Hub 7.0] not HANDS,
         Strong, "Says it is the bridge '{}' in SSDP", "Philips hue developer notes";
-    [Client Server] ["^mqtt$"] => [Iot 1.0, Sensor 0.7, Plug 0.5, Hub 0.5] not NOBODY,
+    [Server] ["^mqtt$"] => [NetworkInfrastructure 1.0, Hub 1.0, ClinicalSystem 0.5] not NOBODY,
+        Weak, "Passes on messages of others (MQTT)", "OASIS MQTT 3.1.1";
+    [Client] ["^mqtt$"] => [Iot 1.0, Sensor 0.7, Plug 0.5, Hub 0.5] not NOBODY,
         Weak, "Speaks MQTT, as things do", "OASIS MQTT 3.1.1";
     [Client Server] ["^coap*"] => [Iot 1.0, Sensor 1.0, Plug 0.5, Hub 0.5] not HANDS,
         Weak, "Speaks CoAP, as small things do", "RFC 7252";
@@ -100,10 +102,22 @@ rules! {
         Medium, "Is called on port 62910, as MAX! heating hubs are", "openHAB MAX! binding";
     [OpaqueServer] ["^tcp/9999$"] => [Plug 1.5, Iot 1.0] not HANDS,
         Weak, "Is called on port 9999, as TP-Link's things are", "softScheck, TP-Link smart home protocol";
-    [VendorDiscovery] ["type:iot.smartplugswitch*" "iot.smartplug*"] => [Plug 8.0] not HANDS,
+    [VendorDiscovery] ["tplink.type=iot.smartplug*"] => [Plug 8.0] not HANDS,
         Strong, "Says it is a smart plug ('{}')", "TP-Link smart home protocol";
-    [VendorDiscovery] ["iot.smartbulb*" "type:iot.smartbulb*"] => [Iot 8.0] not HANDS,
+    [VendorDiscovery] ["tplink.type=iot.smartbulb*"] => [Iot 8.0] not HANDS,
         Strong, "Says it is a smart light ('{}')", "TP-Link smart home protocol";
-    [VendorDiscovery] ["iot.ipcamera*" "type:iot.ipcamera*"] => [Camera 8.0] not HANDS,
+    [VendorDiscovery] ["tplink.type=iot.ipcamera*"] => [Camera 8.0] not HANDS,
         Strong, "Says it is a camera ('{}')", "TP-Link smart home protocol";
+    [VendorDiscovery] ["^icomen.*"] => [Hub 2.5, Plug 1.0, Iot 1.0] not HANDS,
+        Weak, "Talks to iComen's servers, as hubs of radio plugs do", "observed";
+    [VendorDiscovery] ["^hi-flying.*"] => [Iot 1.0, Hub 0.7, Plug 0.7] not HANDS,
+        Weak, "Has a radio module of Hi-Flying", "Hi-Flying HF-LPB100 manual";
+    [VendorDiscovery] ["^wemo.relay*"] => [Plug 1.5, Hub 0.7, Iot 0.7, Sensor 0.5] not HANDS,
+        Weak, "Looks for Belkin's relay, as its things do", "observed";
+    [VendorDiscovery] ["^edimax.relay*"] => [Plug 1.0, Camera 1.0] not HANDS,
+        Weak, "Looks for Edimax' relay, as its things do", "observed";
+    [VendorDiscovery] ["^max.*"] => [Hub 6.8] not HANDS,
+        Strong, "Speaks the language of MAX! heating hubs", "openHAB MAX! binding";
+    [VendorDiscovery] ["^tuya.*"] => [Iot 2.0, Plug 1.5, Sensor 0.5, Hub 0.5, Appliance 0.5] not HANDS,
+        Medium, "Speaks the language of Tuya's things", "tinytuya";
 }

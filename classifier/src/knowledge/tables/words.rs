@@ -45,12 +45,12 @@ words! {
     ["router" "firewall" "access point" "accesspoint" "wireless controller" "*-ap" "wlc" "switch software" "managed switch" "ethernet switch" "catalyst*" "routeros*" "openwrt*" "junos*" "ios-xe" "ios software*" "fortigate*" "pfsense*" "aruba*" "procurve*" "comware*" "edgeswitch*" "unifi*" "load balancer" "domain controller" "dhcp server" "dns server"] => [NetworkInfrastructure 7.0];
     ["printer*" "*printer" "laserjet*" "officejet*" "deskjet*" "pagewide*" "*jetdirect*" "ecosys*" "imagerunner*" "workcentre*" "phaser" "bizhub*" "taskalfa*" "zebranet*" "multifunction*" "*copier" "label printer*" "wristband printer*" "*photosmart*" "print server" "docuprint*" "versalink*"] => [Printer 7.0];
     ["ip phone*" "ipphone*" "*sip phone*" "telephone*" "voip phone*" "deskphone*" "dect" "vocera*" "voice badge*" "soundpoint*" "softphone*" "*-phone" "spectralink*" "yealink*" "polycom*" "snom*" "grandstream*"] => [Phone 7.0];
-    ["badge"] => [Phone 5.5, Telemetry 1.5, DoorControl 1.0];
+    ["badge"] => [Phone 4.5, NurseCall 3.0, Telemetry 1.5, DoorControl 1.0];
     ["phone" "smartphone"] => [Phone 5.0, Workstation 1.0];
     ["workstation" "desktop" "laptop" "thin client*" "thinclient*" "tablet" "notebook" "reading room*"] => [Workstation 6.0];
 
     // Care.
-    ["infusion*" "infus" "syringe pump*" "pca pump*" "alaris*" "infusomat*" "perfusor*" "spacecom*" "agilia*" "volumat*" "medfusion*" "plum 360*" "lifecare pca*" "sigma spectrum*" "spectrum iq*" "carefusion pc*" "guardrails*" "cadd-*" "syramed*"] => [InfusionPump 7.0, DeviceGateway 0.5];
+    ["infusion*" "infus" "syringe pump*" "pca pump*" "alaris*" "infusomat*" "perfusor*" "spacecom*" "agilia*" "volumat*" "medfusion*" "plum 360*" "lifecare pca*" "sigma spectrum*" "spectrum iq*" "carefusion pc*" "guardrails*" "cadd-*" "cadd solis*" "syramed*"] => [InfusionPump 7.0, DeviceGateway 0.5];
     ["*pump" "pump*" "pcu"] => [InfusionPump 5.5, BuildingControl 2.5];
     ["patient monitor*" "bedside monitor*" "vital signs*" "vitalsigns*" "intellivue*" "carescape b###*" "carescape monitor*" "dash 3000*" "dash 4000*" "dash 5000*" "infinity delta*" "infinity acute*" "benevision n*" "cms8000*" "connex*" "propaq*" "physiological monitor*" "physiomonitor*" "patientmonitor*" "sdc monitor*"] => [PatientMonitor 7.0];
     ["monitor" "monitor*" "mon"] => [PatientMonitor 4.5, Workstation 1.0, CentralStation 1.0];
@@ -59,13 +59,14 @@ words! {
     ["ventilator*" "evita*" "savina*" "babylog*" "servo-i*" "servo-u*" "servo-n*" "hamilton-*" "bellavista*" "puritan bennett*" "pb980*" "pb840*" "oxylog*" "carescape r860*" "elisa 800*" "fabian*" "respirator*" "fleximag*"] => [Ventilator 7.0];
     ["vent"] => [Ventilator 4.5, BuildingControl 2.0];
     ["anesthesia*" "anaesthesia*" "anesthetic*" "anaesthetic*" "aisys*" "perseus*" "fabius*" "primus*" "zeus ie*" "flow-i*" "flow-c*" "avance cs*" "wato ex*" "aespire*" "aestiva*" "*anesth*"] => [AnaesthesiaMachine 7.0];
-    ["dialysis*" "hemodialysis*" "haemodialysis*" "*dialysis" "*dialyse*" "prismaflex*" "prismax*" "multifiltrate*" "dialog+*" "5008 cordiax*" "artis physio*" "surdial*"] => [Dialysis 7.0];
+    ["dialysis*" "hemodialysis*" "haemodialysis*" "*dialysis" "*dialyse*" "prismaflex*" "prismax*" "multifiltrate*" "dialog+*" "dialog iq*" "dialogiq*" "5008 cordiax*" "artis physio*" "surdial*"] => [Dialysis 7.0];
+    ["biosensor*"] => [Telemetry 5.5];
     ["telemetry*" "apexpro*" "centrak*" "ekahau*" "aeroscout*" "holter" "wearable monitor*" "rtls"] => [Telemetry 7.0];
     ["pyxis*" "omnicell*" "medstation*" "accudose*" "acudose*" "medication cabinet*" "medcabinet*" "dispensing cabinet*" "anesthesia station" "automated dispensing*" "medicationcabinet*"] => [MedicationCabinet 7.0];
     ["cabinet"] => [MedicationCabinet 4.0];
     ["nurse call*" "nursecall*" "nurse-call*" "rauland*" "responder 5*" "responder 4*" "navicare*" "austco*" "tektone*" "unite cm*" "schwesternruf*" "code blue"] => [NurseCall 7.0];
     ["glucometer*" "glucose*" "accu-chek*" "accuchek*" "inform ii*" "statstrip*" "precision web*" "poct*" "point-of-care*" "point of care*" "gluco*" "freestyle precision*" "i-stat*" "dca vantage*" "epoc reader*"] => [GlucoseGateway 6.5, LabAnalyser 2.0];
-    ["blood gas*" "bloodgas*" "rapidpoint*" "abl90*" "abl800*" "gem premier*" "cobas b ###*"] => [LabAnalyser 5.0, GlucoseGateway 5.0];
+    ["blood gas*" "bloodgas*" "rapidpoint*" "abl90*" "abl800*" "gem premier*" "gem####*" "gem ####*" "cobas b ###*"] => [LabAnalyser 5.0, GlucoseGateway 6.5];
     ["analyser*" "analyzer*" "cobas c*" "cobas e*" "cobas pro*" "architect i####*" "architect c####*" "atellica*" "advia*" "centaur*" "vitros*" "sysmex*" "xn-####*" "alinity*" "unicel*" "dxh*" "au####*" "hematology*" "haematology*" "coagulation*" "immunoassay*"] => [LabAnalyser 7.0];
     ["device gateway*" "serial server*" "serial device server*" "device server*" "terminal server*" "nport*" "moxa*" "lantronix*" "xport*" "eds####*" "uds####*" "portserver*" "connectport*" "digi one*" "ser2net*" "neuron*" "capsule*" "datacaptor*" "mobilelink*" "bedside hub*" "isirona*" "medibus gateway*" "gateway workstation*" "connectivity engine*"] => [DeviceGateway 7.0];
     ["dock" "*dock" "docking station*" "spacestation*"] => [DeviceGateway 5.0, GlucoseGateway 1.5];
