@@ -156,6 +156,8 @@ fields! {
     Hl7Sends = "hl7.sends";
     /// MSH-9 of messages it receives.
     Hl7Receives = "hl7.receives";
+    /// Type of the device the observations come from, an MDC code: `MDC_DEV_PUMP_INFUS_VMD`.
+    Hl7Device = "hl7.device-type";
     /// MSH-12.
     Hl7Version = "hl7.version";
     /// MSH-21 (profile), such as IHE PCD.
@@ -188,6 +190,8 @@ fields! {
     BacnetObject = "bacnet.object";
     /// Read device identification (43/14), `vendor=…`, `product=…`, `revision=…`.
     ModbusIdentity = "modbus.identity";
+    /// How many addresses it carries frames for that are not its own: counted, no statement.
+    Forwards = "ip.forwards";
     /// Something nothing else covers, from a vendor's own discovery: `tplink.sysinfo=model:HS100`.
     VendorDiscovery = "vendor.discovery";
 }

@@ -7,9 +7,16 @@
 //!
 //! No clock and no I/O but reading model files: times come with the frames.
 
+pub mod decide;
+pub mod device;
 pub mod evidence;
 pub mod fact;
+pub mod features;
+pub mod knowledge;
+pub mod model;
+pub mod observer;
 pub mod role;
 
 pub use fact::{About, Fact, Field, Observed, Strength};
+pub use observer::Observer;
 pub use role::Role;

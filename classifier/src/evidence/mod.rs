@@ -9,12 +9,47 @@
 //! A conversation is recognised by its content; a port is a reason to try one parser first and
 //! never a reason to believe it.
 
+mod conversation;
+mod exchanges;
+mod half;
 mod parsers;
 mod reader;
+mod streams;
+#[cfg(test)]
+mod testing;
 
 pub use reader::{Limits, Reader};
 
+use core::net::IpAddr;
+
 use crate::{About, Fact, Field, Observed};
+
+/// What the reader tells of a frame.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Seen {
+    /// A station says something, or is shown by what it sends. Once in a conversation.
+    Fact(Observed),
+    /// Somebody begins a conversation: its first packet, whether or not anybody answers. Not told
+    /// of conversations that were already going on.
+    Opened(Conversation),
+    /// The first packet back (of TCP: a SYN-ACK, so never a refusal).
+    Accepted(Conversation),
+}
+
+/// Who talks to whom.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Conversation {
+    /// Which station of this frame began it.
+    pub client: About,
+    /// IP protocol number: 6 or 17.
+    pub protocol: u8,
+    /// The responder's port.
+    pub port: u16,
+    /// Address of the one who began it.
+    pub client_address: IpAddr,
+    /// Address of the one who was asked: that of a group, when a group was.
+    pub server_address: IpAddr,
+}
 
 /// The beginning of a TCP conversation, as far as it was seen, without gaps.
 #[derive(Debug, Clone, Copy)]
@@ -32,14 +67,21 @@ pub struct Talk<'a> {
 pub enum Outcome {
     /// Another protocol: do not ask again.
     NotMine,
-    /// It may be this protocol, and may tell more when more has come.
+    /// It may be this protocol, and may tell more when more has come. With a fact it counts as
+    /// recognised.
     More,
+    /// It is this protocol, and may tell more when more has come.
+    Known,
     /// It is this protocol and everything has been told.
     Done,
 }
 
 /// A parser of conversations. Called again from the start whenever more has come, so it keeps no
-/// state; a fact given twice counts once.
+/// state; a fact given twice counts once, and what it gave with [`Outcome::NotMine`] not at all.
+///
+/// Several may recognise one conversation, where one protocol stands on another: each must be sure
+/// by the content alone. Who is the client of a conversation that was under way when the reader
+/// came is guessed from the ports.
 pub type TalkParser = fn(&Talk<'_>, &mut TalkFacts<'_>) -> Outcome;
 
 /// The payload of a UDP datagram.
@@ -55,7 +97,8 @@ pub struct Datagram<'a> {
     pub to_group: bool,
 }
 
-/// A parser of datagrams: whether the datagram is of its protocol.
+/// A parser of datagrams: whether the datagram is of its protocol. The first to say so is the last
+/// that is asked; what the others gave does not count.
 pub type DatagramParser = fn(&Datagram<'_>, &mut FrameFacts<'_>) -> bool;
 
 /// A parser of frames without IP: the EtherType (802.3 frames: at most 1500) and what follows it.

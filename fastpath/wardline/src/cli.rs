@@ -55,6 +55,10 @@ pub(crate) enum Command {
     Replay(Box<ReplayArgs>),
     /// Check a policy document (the same as `policy check`)
     Check(CheckArgs),
+    /// Name the devices in recorded traffic: what each is, how sure that is, and why
+    Classify(ClassifyArgs),
+    /// What a model sees of the devices in recorded traffic: a row for each device and window
+    Features(FeaturesArgs),
     /// Print a completion script for a shell
     Completions(CompletionsArgs),
     /// Print the manual page (troff)
@@ -226,6 +230,63 @@ pub(crate) enum ReplayMode {
     Simulate,
     /// Drop what is not allowed
     Enforce,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = CLASSIFY_HELP)]
+pub(crate) struct ClassifyArgs {
+    /// Captures (pcap or pcapng, plain or gzip; `-` is standard input). A device that is in several
+    /// is answered once, from all of them
+    #[arg(value_name = "CAPTURE", required = true)]
+    pub captures: Vec<PathBuf>,
+    /// Answer each capture for itself
+    #[arg(long)]
+    pub each: bool,
+}
+
+const CLASSIFY_HELP: &str = "\
+A device is a MAC address that spoke. Its role is named only when one role is left and probable \
+enough; else `roles` are those it may have, and `role` is unknown.
+
+With --json: one object a line for each device (mac, vlan, addresses, role, roles, probability, \
+may_enforce, type, vendor, model, serial, software, asset_tags, speaks_for, conflict, evidence, \
+features, would_change, first_seen, last_seen; with --each also capture). may_enforce says that the \
+device itself proved its role.
+
+Exit codes: 1 when no device is in the captures, 2 when one of them could not be read to its end.";
+
+#[derive(Debug, Args)]
+#[command(after_help = FEATURES_HELP)]
+pub(crate) struct FeaturesArgs {
+    /// Captures (pcap or pcapng, plain or gzip), each read for itself
+    #[arg(value_name = "CAPTURE", required = true)]
+    pub captures: Vec<PathBuf>,
+    /// How the rows are written
+    #[arg(long, default_value = "csv")]
+    pub format: Table,
+    /// What the devices really are: JSON, from MAC address (or any name, with a member `mac`) to
+    /// `type` and `role`. Rows of other devices are left out
+    #[arg(long, value_name = "FILE")]
+    pub labels: Option<PathBuf>,
+    /// Where to write; left out: standard output
+    #[arg(long, value_name = "FILE")]
+    pub output: Option<PathBuf>,
+}
+
+const FEATURES_HELP: &str = "\
+Columns: capture, mac, type, role; scope (window, or so-far: all traffic up to the end); frames; \
+began and seconds (when the device was heard first, and how long ago that is); the numbers; and \
+three lists separated by tabs: facts (what the device had said by then, with what belongs to one \
+unit masked), evidence (what that weighs for roles, as log-odds), first (lengths of its first \
+frames, negative for those to it).";
+
+/// Formats of tables.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Table {
+    /// Comma-separated text
+    Csv,
+    /// Apache Parquet
+    Parquet,
 }
 
 #[derive(Debug, Args)]

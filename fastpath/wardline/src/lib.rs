@@ -3,12 +3,14 @@
 //!
 //! Exit codes: 0 done, 1 it failed, 2 wrong usage or bad input.
 
+mod classify;
 mod cli;
 mod control;
 mod devices;
 mod events;
 mod failure;
 mod fastpath;
+mod features;
 mod flows;
 mod policy;
 mod replay;
@@ -63,6 +65,8 @@ fn run(cli: &Cli, out: &mut dyn Write) -> Result<(), Failure> {
         Command::Stop(args) => stop::run(control, args, out),
         Command::Replay(args) => replay::run(args, control.json, out),
         Command::Check(args) => policy::check::run(args, control.json, out),
+        Command::Classify(args) => classify::run(args, control.json, out),
+        Command::Features(args) => features::run(args, out),
         Command::Completions(args) => {
             clap_complete::generate(args.shell, &mut Cli::command(), "wardline", out);
             Ok(())

@@ -18,12 +18,12 @@ pub(super) struct Entry<P> {
 
 /// Parsers of TCP conversations.
 pub(super) fn talks() -> impl Iterator<Item = &'static Entry<TalkParser>> {
-    clinical::TALKS.iter().chain(common::TALKS)
+    clinical::talks().chain(common::TALKS)
 }
 
 /// Parsers of UDP datagrams.
 pub(super) fn datagrams() -> impl Iterator<Item = &'static Entry<DatagramParser>> {
-    clinical::DATAGRAMS.iter().chain(common::DATAGRAMS)
+    clinical::datagrams().chain(common::DATAGRAMS)
 }
 
 /// Parsers of frames without IP.

@@ -1,0 +1,120 @@
+//! Evidence and model added up as log-odds.
+
+use std::collections::BTreeMap;
+
+use super::{Calibration, Opinion};
+use crate::Role;
+use crate::knowledge::{Family, Meaning};
+
+/// The share of what the model does not know that falls to roles it was not trained on.
+const UNTRAINED_SHARE: f64 = 0.5;
+
+/// How probable each role is, and that it is none of them. Together 1.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Chances {
+    by_role: [f64; Role::COUNT],
+    other: f64,
+}
+
+impl Chances {
+    /// Of one role.
+    pub fn of(&self, role: Role) -> f64 {
+        self.by_role[role.index()]
+    }
+
+    /// That the device has none of the roles.
+    pub fn other(&self) -> f64 {
+        self.other
+    }
+
+    /// Roles from the most probable on.
+    pub fn ranked(&self) -> Vec<(Role, f64)> {
+        let mut ranked: Vec<_> = Role::ALL.iter().map(|&r| (r, self.of(r))).collect();
+        ranked.sort_by(|a, b| b.1.total_cmp(&a.1));
+        ranked
+    }
+}
+
+/// Adds up all evidence and the opinion of a model, if there is one.
+///
+/// Before anything is seen, a device has any role with the same small chance. A model replaces
+/// that by its own opinion. Evidence multiplies it: monotone, so that a statement for one role
+/// never makes it less probable.
+pub fn fuse<'a>(
+    evidence: impl IntoIterator<Item = &'a Meaning>,
+    opinion: Option<&Opinion>,
+    calibration: &Calibration,
+) -> Chances {
+    let evidence = add_up(evidence);
+    let (mut scores, mut other) = base(opinion, calibration);
+    for (score, evidence) in scores.iter_mut().zip(evidence) {
+        *score += calibration.evidence_weight * evidence;
+    }
+    for score in scores.iter_mut().chain([&mut other]) {
+        *score /= calibration.temperature;
+    }
+    softmax(scores, other)
+}
+
+/// Log-odds of the evidence for each role. A row of the tables counts once, where it weighs most;
+/// in a family of fields the strongest statement counts; families add up.
+pub(super) fn add_up<'a>(evidence: impl IntoIterator<Item = &'a Meaning>) -> [f64; Role::COUNT] {
+    let mut rows: BTreeMap<(u16, Role, bool), (f32, Family)> = BTreeMap::new();
+    for meaning in evidence {
+        for weight in &meaning.weights {
+            let key = (weight.row, weight.role, weight.log_odds > 0.0);
+            let place = rows.entry(key).or_insert((0.0, meaning.family));
+            if weight.log_odds.abs() > place.0.abs() {
+                *place = (weight.log_odds, meaning.family);
+            }
+        }
+    }
+    let mut families: BTreeMap<(Family, Role, bool), f32> = BTreeMap::new();
+    for ((_, role, positive), (log_odds, family)) in rows {
+        let place = families.entry((family, role, positive)).or_default();
+        if log_odds.abs() > place.abs() {
+            *place = log_odds;
+        }
+    }
+    let mut sums = [0.0; Role::COUNT];
+    for ((_, role, _), log_odds) in families {
+        sums[role.index()] += f64::from(log_odds);
+    }
+    sums
+}
+
+/// Log of the chances before the evidence: of each role, and of none.
+fn base(opinion: Option<&Opinion>, calibration: &Calibration) -> ([f64; Role::COUNT], f64) {
+    let count = Role::COUNT as f64;
+    let prior = ((1.0 - calibration.other) / count).ln();
+    let prior_other = calibration.other.ln();
+    let Some(opinion) = opinion else {
+        return ([prior; Role::COUNT], prior_other);
+    };
+    let novelty = opinion.novelty.clamp(0.0, 1.0);
+    let untrained = novelty * UNTRAINED_SHARE / count;
+    let mut chances = [untrained; Role::COUNT];
+    for &(role, chance) in &opinion.roles {
+        chances[role.index()] += chance.clamp(0.0, 1.0) * (1.0 - novelty);
+    }
+    let other = novelty * (1.0 - UNTRAINED_SHARE);
+    let weight = calibration.model_weight;
+    let blend = |chance: f64, prior: f64| {
+        weight * chance.max(calibration.model_floor).ln() + (1.0 - weight) * prior
+    };
+    (
+        chances.map(|chance| blend(chance, prior)),
+        blend(other, prior_other),
+    )
+}
+
+fn softmax(scores: [f64; Role::COUNT], other: f64) -> Chances {
+    let highest = scores.iter().copied().fold(other, f64::max);
+    let by_role = scores.map(|score| (score - highest).exp());
+    let other = (other - highest).exp();
+    let sum = by_role.iter().sum::<f64>() + other;
+    Chances {
+        by_role: by_role.map(|chance| chance / sum),
+        other: other / sum,
+    }
+}

@@ -1,0 +1,885 @@
+//! Frames in, what is known of each station out: its windows, what was counted of its
+//! conversations, and what it says of itself.
+//!
+//! Whoever has every frame calls [`Observer::frame`]. The gateway, whose engine makes the windows
+//! and hands on only samples, calls [`Observer::read`] and [`Observer::window`].
+//!
+//! A router's MAC address carries the whole Internet. What is said from or to an address sticks to
+//! a station only when the address is its own; how many others it carries is
+//! [`Station::forwards_for`].
+
+use std::collections::{HashMap, HashSet, VecDeque};
+use std::net::Ipv6Addr;
+
+use wardline_engine::feature::{Cast, DECISIONS, FRAMES, Finished, Window};
+use wardline_engine::snoop::{arp, nd};
+use wardline_engine::{L3, L4, PacketMeta, parse, vendor};
+use wardline_policy::{DeviceKey, Side};
+
+use crate::evidence::{self, Reader, Seen};
+use crate::features::{Dhcp, Features, Kinds, Talks, Traffic, features};
+use crate::{About, Fact, Field, Observed};
+
+/// What an observer holds at most.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Limits {
+    /// Stations; later ones are not observed and counted in [`Observer::unobserved`].
+    pub stations: usize,
+    /// Facts of a station.
+    pub facts: usize,
+    /// Addresses a station speaks from.
+    pub addresses: usize,
+    /// Peers of a station that are counted.
+    pub peers: usize,
+    /// Time one window takes frames in, in seconds.
+    pub span_s: u32,
+    /// Of the reader of evidence.
+    pub reader: evidence::Limits,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            stations: 4_096,
+            facts: 256,
+            addresses: 64,
+            peers: 256,
+            span_s: 60,
+            reader: evidence::Limits::default(),
+        }
+    }
+}
+
+/// All stations seen.
+#[derive(Debug)]
+pub struct Observer {
+    limits: Limits,
+    reader: Reader,
+    index: HashMap<DeviceKey, usize>,
+    stations: Vec<Station>,
+    finished: VecDeque<Finished>,
+    /// A frame that was captured in part, filled up.
+    whole: Vec<u8>,
+    /// Frames of stations there was no room for.
+    pub unobserved: u64,
+}
+
+impl Observer {
+    /// An observer that has seen nothing.
+    pub fn new(limits: Limits) -> Self {
+        Self {
+            limits,
+            reader: Reader::new(limits.reader),
+            index: HashMap::new(),
+            stations: Vec::new(),
+            finished: VecDeque::new(),
+            whole: Vec::new(),
+            unobserved: 0,
+        }
+    }
+
+    /// Takes a frame: when it came, its bytes as far as they were captured, and its length on the
+    /// wire. Windows it finishes wait in [`Observer::next_window`].
+    pub fn frame(&mut self, time_ns: u64, bytes: &[u8], wire_bytes: usize) {
+        if let Some(meta) = self.take(time_ns, bytes, wire_bytes) {
+            self.count(&meta, time_ns, wire_bytes.max(bytes.len()));
+        }
+    }
+
+    /// Reads a frame, whole or its beginning, without counting it in a window.
+    pub fn read(&mut self, time_ns: u64, bytes: &[u8], wire_bytes: usize) {
+        self.take(time_ns, bytes, wire_bytes);
+    }
+
+    /// Takes a window the engine finished.
+    pub fn window(&mut self, finished: &Finished) {
+        if let Some(index) = self.station_of(finished.device, finished.time_ns) {
+            self.stations[index].windows.take(finished);
+        }
+    }
+
+    /// The next window that was finished by a frame.
+    pub fn next_window(&mut self) -> Option<Finished> {
+        self.finished.pop_front()
+    }
+
+    /// Finishes all windows, at the end of a capture.
+    pub fn finish(&mut self) {
+        for station in &mut self.stations {
+            let unfinished = station.windows.unfinished(station.key);
+            self.finished.extend(unfinished);
+        }
+    }
+
+    /// What is known of one station.
+    pub fn station(&self, key: DeviceKey) -> Option<&Station> {
+        self.index.get(&key).map(|index| &self.stations[*index])
+    }
+
+    /// All stations, in the order they spoke first.
+    pub fn stations(&self) -> &[Station] {
+        &self.stations
+    }
+
+    /// Everything but the windows. What the frame is, unless it is none.
+    fn take(&mut self, time_ns: u64, bytes: &[u8], wire_bytes: usize) -> Option<PacketMeta> {
+        let meta = self.parse(bytes, wire_bytes);
+        let (meta, sound) = match meta {
+            Ok(meta) => (meta, true),
+            Err(error) => (error.meta?, false),
+        };
+        let sender = self.station_of(from(&meta), time_ns)?;
+        self.stations[sender].heard(time_ns);
+        if sound {
+            self.learn_addresses(sender, &meta, bytes);
+            self.count_peers(sender, &meta);
+            self.read_facts(sender, &meta, bytes, time_ns);
+        }
+        Some(meta)
+    }
+
+    /// A frame cut short is understood as if zeros followed; nobody reads them.
+    fn parse(&mut self, bytes: &[u8], wire_bytes: usize) -> Result<PacketMeta, parse::ParseError> {
+        if bytes.len() >= wire_bytes {
+            return parse::parse(bytes);
+        }
+        self.whole.clear();
+        self.whole.extend_from_slice(bytes);
+        self.whole.resize(wire_bytes.min(FRAME_BYTES_MAX), 0);
+        let mut meta = parse::parse(&self.whole)?;
+        let captured = u16::try_from(bytes.len()).unwrap_or(u16::MAX);
+        meta.end = meta.end.min(captured);
+        meta.payload_offset = meta.payload_offset.min(meta.end);
+        Ok(meta)
+    }
+
+    /// The place of a station, a new one while there is room.
+    fn station_of(&mut self, key: DeviceKey, time_ns: u64) -> Option<usize> {
+        if let Some(index) = self.index.get(&key) {
+            return Some(*index);
+        }
+        if key.mac.is_group() || self.stations.len() >= self.limits.stations {
+            self.unobserved += 1;
+            return None;
+        }
+        let index = self.stations.len();
+        self.stations.push(Station::new(key, time_ns, self.limits));
+        self.index.insert(key, index);
+        Some(index)
+    }
+
+    fn learn_addresses(&mut self, sender: usize, meta: &PacketMeta, bytes: &[u8]) {
+        let addresses = &mut self.stations[sender].addresses;
+        let behind = bytes.get(usize::from(meta.l3_offset)..).unwrap_or_default();
+        match meta.l3 {
+            L3::Ip { source, .. } => {
+                addresses.uses(source);
+                if nd::is_nd(meta)
+                    && let Ok(message) = nd::parse(meta, bytes)
+                    && let Some(claimed) = claimed(&message, source)
+                {
+                    addresses.claims(claimed);
+                }
+            }
+            L3::Arp => {
+                if let Ok(message) = arp::parse(behind)
+                    && message.sender_mac == meta.source_mac
+                {
+                    addresses.claims(message.sender_ip.to_ipv6_mapped().octets());
+                }
+            }
+            L3::Other => {}
+        }
+    }
+
+    /// Counts the two ends as peers of each other.
+    fn count_peers(&mut self, sender: usize, meta: &PacketMeta) {
+        let L3::Ip {
+            source,
+            destination,
+            ..
+        } = meta.l3
+        else {
+            return;
+        };
+        self.stations[sender].speaks(meta, destination);
+        if let Some(receiver) = self.index.get(&to(meta)) {
+            self.stations[*receiver].peers.add(source);
+        }
+    }
+
+    fn read_facts(&mut self, sender: usize, meta: &PacketMeta, bytes: &[u8], time_ns: u64) {
+        let (source, destination) = match meta.l3 {
+            L3::Ip {
+                source,
+                destination,
+                ..
+            } => (source, destination),
+            L3::Arp | L3::Other => (NOWHERE, NOWHERE),
+        };
+        let receiver = self.index.get(&to(meta)).copied();
+        let (stations, limits) = (&mut self.stations, self.limits);
+        let place = |about| match about {
+            About::Sender => (Some(sender), source),
+            About::Receiver => (receiver, destination),
+        };
+        let other = |about| match about {
+            About::Sender => About::Receiver,
+            About::Receiver => About::Sender,
+        };
+        self.reader
+            .read(bytes, meta, time_ns, &mut |seen| match seen {
+                Seen::Fact(Observed { about, fact }) => {
+                    if let (Some(station), address) = place(about) {
+                        stations[station].learn(fact, address, time_ns, limits.facts);
+                    }
+                }
+                Seen::Opened(talk) => {
+                    if let (Some(station), _) = place(talk.client) {
+                        stations[station].opened += 1;
+                    }
+                }
+                Seen::Accepted(talk) => {
+                    if let (Some(station), _) = place(other(talk.client)) {
+                        stations[station].accepted += 1;
+                    }
+                }
+            });
+    }
+
+    /// Adds the frame to the windows of its two ends.
+    fn count(&mut self, meta: &PacketMeta, time_ns: u64, len: usize) {
+        let span_ns = u64::from(self.limits.span_s) * 1_000_000_000;
+        let cast = Cast::of(meta.destination_mac);
+        let mut ends = vec![(from(meta), Side::Ward)];
+        if cast == Cast::One {
+            ends.push((to(meta), Side::Core));
+        }
+        for (key, side) in ends {
+            let Some(index) = self.index.get(&key) else {
+                continue;
+            };
+            let windows = &mut self.stations[*index].windows;
+            let frame = |window: &mut Window| {
+                window.add((side, cast), len, meta.carries(), time_ns);
+            };
+            let finished = windows.add(key, time_ns, span_ns, frame);
+            self.finished.extend(finished.into_iter().flatten());
+        }
+    }
+}
+
+/// Longer frames do not exist; a capture may claim any length.
+const FRAME_BYTES_MAX: usize = 65_535;
+const SYN: u8 = 2;
+/// The address of what was said without one.
+const NOWHERE: [u8; 16] = [0; 16];
+
+const fn from(meta: &PacketMeta) -> DeviceKey {
+    DeviceKey {
+        mac: meta.source_mac,
+        vlan: meta.vlan,
+    }
+}
+
+const fn to(meta: &PacketMeta) -> DeviceKey {
+    DeviceKey {
+        mac: meta.destination_mac,
+        vlan: meta.vlan,
+    }
+}
+
+/// The address a neighbour discovery message claims for its sender.
+fn claimed(message: &nd::NdMessage, source: [u8; 16]) -> Option<[u8; 16]> {
+    match message.kind {
+        nd::NdKind::NeighbourAdvertisement { target, .. } => Some(target.octets()),
+        nd::NdKind::NeighbourSolicitation { target } if source == NOWHERE => Some(target.octets()),
+        nd::NdKind::NeighbourSolicitation { .. } => Some(source),
+        _ => None,
+    }
+}
+
+/// One station.
+#[derive(Debug)]
+pub struct Station {
+    key: DeviceKey,
+    first_ns: u64,
+    last_ns: u64,
+    addresses: Addresses,
+    facts: Vec<Kept>,
+    windows: Windows,
+    peers: Peers,
+    opened: u32,
+    accepted: u32,
+    tcp_window: u16,
+    tcp_scale: u8,
+    hop_limit: u8,
+}
+
+impl Station {
+    /// The registered owner of its address is the first thing known of it.
+    fn new(key: DeviceKey, time_ns: u64, limits: Limits) -> Self {
+        let registered = vendor(key.mac).and_then(|owner| Fact::new(Field::Oui, owner));
+        let kept = |fact| Kept {
+            fact,
+            address: NOWHERE,
+            first_ns: time_ns,
+        };
+        Self {
+            key,
+            first_ns: time_ns,
+            last_ns: time_ns,
+            addresses: Addresses::new(limits.addresses),
+            facts: registered.map(kept).into_iter().collect(),
+            windows: Windows::default(),
+            peers: Peers::new(limits.peers),
+            opened: 0,
+            accepted: 0,
+            tcp_window: 0,
+            tcp_scale: u8::MAX,
+            hop_limit: 0,
+        }
+    }
+
+    /// Its MAC address and VLAN.
+    pub fn key(&self) -> DeviceKey {
+        self.key
+    }
+
+    /// Unix time in nanoseconds of its first frame.
+    pub fn first_ns(&self) -> u64 {
+        self.first_ns
+    }
+
+    /// Unix time in nanoseconds of its last frame.
+    pub fn last_ns(&self) -> u64 {
+        self.last_ns
+    }
+
+    /// Its own addresses, IPv4 as v4-mapped, in the order it used them.
+    pub fn addresses(&self) -> impl Iterator<Item = Ipv6Addr> {
+        self.addresses.own().map(Ipv6Addr::from)
+    }
+
+    /// How many addresses that are not its own it speaks from: it forwards for others.
+    pub fn forwards_for(&self) -> usize {
+        self.addresses.foreign()
+    }
+
+    /// What is said of it, each thing once, with the time it was said first.
+    pub fn facts(&self) -> impl Iterator<Item = (&Fact, u64)> {
+        let own = self
+            .facts
+            .iter()
+            .filter(|kept| self.addresses.is_own(kept.address));
+        own.map(|kept| (&kept.fact, kept.first_ns))
+    }
+
+    /// All its windows together.
+    pub fn traffic(&self) -> Traffic {
+        self.windows.traffic()
+    }
+
+    /// What was counted and read of its conversations so far.
+    pub fn talks(&self) -> Talks {
+        let mut talks = Talks {
+            opened: self.opened,
+            accepted: self.accepted,
+            near: self.peers.near,
+            far: self.peers.far,
+            groups: self.peers.groups,
+            tcp_window: self.tcp_window,
+            tcp_scale: self.tcp_scale,
+            hop_limit: self.hop_limit,
+            ..Talks::default()
+        };
+        for (fact, _) in self.facts() {
+            match fact.field {
+                Field::Client => talks.asks.insert(Kinds::of(&fact.value)),
+                Field::Server => talks.serves.insert(Kinds::of(&fact.value)),
+                Field::OpaqueClient => talks.asks.insert(Kinds::OPAQUE),
+                Field::OpaqueServer => talks.serves.insert(Kinds::OPAQUE),
+                Field::DhcpParameters => talks.dhcp = Dhcp::parse(&fact.value),
+                _ => {}
+            }
+        }
+        talks
+    }
+
+    /// The numbers of one of its windows.
+    pub fn features(&self, window: &Window) -> Features {
+        features(&Traffic::from(window), &self.talks())
+    }
+
+    /// The numbers of all its traffic so far.
+    pub fn features_so_far(&self) -> Features {
+        features(&self.traffic(), &self.talks())
+    }
+
+    fn heard(&mut self, time_ns: u64) {
+        self.first_ns = self.first_ns.min(time_ns);
+        self.last_ns = self.last_ns.max(time_ns);
+    }
+
+    fn speaks(&mut self, meta: &PacketMeta, destination: [u8; 16]) {
+        if self.hop_limit == 0 {
+            self.hop_limit = match meta.hop_limit {
+                // Groups of the own network are often sent to with a hop limit of 1.
+                0..33 => 0,
+                33..=64 => 64,
+                65..=128 => 128,
+                129.. => 255,
+            };
+        }
+        if let L4::Tcp {
+            flags,
+            window,
+            scale,
+            ..
+        } = meta.l4
+            && self.tcp_window == 0
+            && flags & SYN != 0
+        {
+            (self.tcp_window, self.tcp_scale) = (window, scale);
+        }
+        if meta.destination_mac.is_group() {
+            self.peers.add_group(destination);
+        } else {
+            self.peers.add(destination);
+        }
+    }
+
+    /// Keeps a fact unless it is known. What was said of foreign addresses makes room first.
+    fn learn(&mut self, fact: Fact, address: [u8; 16], time_ns: u64, limit: usize) {
+        if self
+            .facts
+            .iter()
+            .any(|kept| kept.address == address && kept.fact == fact)
+        {
+            return;
+        }
+        if self.facts.len() >= limit {
+            let foreign = |kept: &Kept| !self.addresses.is_own(kept.address);
+            match self.facts.iter().position(foreign) {
+                Some(index) => drop(self.facts.remove(index)),
+                None => return,
+            }
+        }
+        self.facts.push(Kept {
+            fact,
+            address,
+            first_ns: time_ns,
+        });
+    }
+}
+
+/// A fact with the address it was said from or to.
+#[derive(Debug)]
+struct Kept {
+    fact: Fact,
+    address: [u8; 16],
+    first_ns: u64,
+}
+
+/// The addresses a station speaks from.
+#[derive(Debug)]
+struct Addresses {
+    seen: Vec<Address>,
+    limit: usize,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Address {
+    octets: [u8; 16],
+    /// The station said by ARP or neighbour discovery that it has it.
+    claimed: bool,
+}
+
+/// A station that claims more addresses answers for others.
+const CLAIMED_MAX: usize = 8;
+/// Addresses of a family without a claim that may all be the station's own: the one it had and
+/// the one it got.
+const UNCLAIMED_MAX: usize = 2;
+
+impl Addresses {
+    fn new(limit: usize) -> Self {
+        Self {
+            seen: Vec::new(),
+            limit,
+        }
+    }
+
+    fn uses(&mut self, octets: [u8; 16]) {
+        let known = self.seen.iter().any(|address| address.octets == octets);
+        if !known && self.seen.len() < self.limit && Ipv6Addr::from(octets) != UNSPECIFIED_V4 {
+            self.seen.push(Address {
+                octets,
+                claimed: false,
+            });
+        }
+    }
+
+    fn claims(&mut self, octets: [u8; 16]) {
+        if let Some(address) = self
+            .seen
+            .iter_mut()
+            .find(|address| address.octets == octets)
+        {
+            address.claimed = true;
+            return;
+        }
+        if self.seen.len() >= self.limit {
+            // What is certain is worth more than one of many it forwards for.
+            let unclaimed = self.seen.iter().rposition(|address| !address.claimed);
+            let Some(unclaimed) = unclaimed else { return };
+            self.seen.remove(unclaimed);
+        }
+        if Ipv6Addr::from(octets) != UNSPECIFIED_V4 && octets != NOWHERE {
+            self.seen.push(Address {
+                octets,
+                claimed: true,
+            });
+        }
+    }
+
+    fn is_own(&self, octets: [u8; 16]) -> bool {
+        let asked = Ipv6Addr::from(octets);
+        if asked.is_unspecified() || asked == UNSPECIFIED_V4 || is_link_local(asked) {
+            return true;
+        }
+        let family = self.seen.iter().filter(|address| {
+            let other = Ipv6Addr::from(address.octets);
+            is_v4(other) == is_v4(asked) && !is_link_local(other)
+        });
+        let (mut claims, mut others, mut this) = (0, 0, None);
+        for address in family {
+            claims += usize::from(address.claimed);
+            others += usize::from(!address.claimed);
+            this = this.or((address.octets == octets).then_some(address.claimed));
+        }
+        match (claims, this) {
+            // Only spoken to: another station answers from there.
+            (_, None) => false,
+            (0, Some(_)) => others <= UNCLAIMED_MAX,
+            (claims, Some(claimed)) => claimed && claims <= CLAIMED_MAX,
+        }
+    }
+
+    fn own(&self) -> impl Iterator<Item = [u8; 16]> {
+        let octets = self.seen.iter().map(|address| address.octets);
+        octets.filter(|octets| *octets != NOWHERE && self.is_own(*octets))
+    }
+
+    fn foreign(&self) -> usize {
+        let foreign = |address: &&Address| !self.is_own(address.octets);
+        self.seen.iter().filter(foreign).count()
+    }
+}
+
+const UNSPECIFIED_V4: Ipv6Addr = std::net::Ipv4Addr::UNSPECIFIED.to_ipv6_mapped();
+
+fn is_v4(address: Ipv6Addr) -> bool {
+    address.to_ipv4_mapped().is_some()
+}
+
+fn is_link_local(address: Ipv6Addr) -> bool {
+    match address.to_ipv4_mapped() {
+        Some(address) => address.is_link_local(),
+        None => address.is_unicast_link_local(),
+    }
+}
+
+/// An address of the own organisation: private, shared or link-local.
+fn is_near(address: Ipv6Addr) -> bool {
+    match address.to_ipv4_mapped() {
+        Some(v4) => {
+            let shared = matches!(v4.octets(), [100, 64..=127, ..]);
+            v4.is_private() || v4.is_link_local() || v4.is_loopback() || shared
+        }
+        None => address.is_unique_local() || address.is_unicast_link_local(),
+    }
+}
+
+/// Whom a station spoke with, counted by class.
+#[derive(Debug)]
+struct Peers {
+    seen: HashSet<[u8; 16]>,
+    limit: usize,
+    near: u32,
+    far: u32,
+    groups: u32,
+}
+
+impl Peers {
+    fn new(limit: usize) -> Self {
+        Self {
+            seen: HashSet::new(),
+            limit,
+            near: 0,
+            far: 0,
+            groups: 0,
+        }
+    }
+
+    fn add(&mut self, peer: [u8; 16]) {
+        let near = is_near(peer.into());
+        if self.is_new(peer) {
+            self.near += u32::from(near);
+            self.far += u32::from(!near);
+        }
+    }
+
+    fn add_group(&mut self, group: [u8; 16]) {
+        self.groups += u32::from(self.is_new(group));
+    }
+
+    fn is_new(&mut self, peer: [u8; 16]) -> bool {
+        self.seen.len() < self.limit && self.seen.insert(peer)
+    }
+}
+
+/// The open window of a station and the sum of those before, by the rules of the engine's own.
+#[derive(Debug, Default)]
+struct Windows {
+    open: Window,
+    frames: u16,
+    since_ns: u64,
+    until_ns: u64,
+    last_ns: u64,
+    /// Windows of earlier spans.
+    closed: Traffic,
+}
+
+impl Windows {
+    /// Adds a frame: the window whose span it ends, and the one it brings to a size.
+    fn add(
+        &mut self,
+        device: DeviceKey,
+        time_ns: u64,
+        span_ns: u64,
+        frame: impl FnOnce(&mut Window),
+    ) -> [Option<Finished>; 2] {
+        let mut ended = None;
+        // Times go back between captures that are read one after the other.
+        if time_ns >= self.until_ns || time_ns.saturating_add(span_ns) < self.since_ns {
+            ended = self.unfinished(device).map(|window| Finished {
+                time_ns: self.until_ns,
+                ..window
+            });
+            self.close();
+            (self.since_ns, self.until_ns) = (time_ns, time_ns.saturating_add(span_ns));
+        } else if self.frames >= FRAMES {
+            return [None, None];
+        }
+        frame(&mut self.open);
+        self.frames += 1;
+        self.last_ns = time_ns;
+        let reached = DECISIONS.contains(&self.frames);
+        [ended, reached.then(|| self.finished(device))]
+    }
+
+    /// Takes a window the engine finished: those of one span contain each other.
+    fn take(&mut self, finished: &Finished) {
+        if finished.frames <= self.frames || finished.frames <= DECISIONS[0] {
+            self.close();
+        }
+        (self.open, self.frames) = (finished.window, finished.frames);
+        self.last_ns = finished.time_ns;
+    }
+
+    /// The open window, unless it was handed out as it is.
+    fn unfinished(&self, device: DeviceKey) -> Option<Finished> {
+        let unfinished = self.frames != 0 && !DECISIONS.contains(&self.frames);
+        unfinished.then(|| self.finished(device))
+    }
+
+    fn finished(&self, device: DeviceKey) -> Finished {
+        Finished {
+            device,
+            time_ns: self.last_ns,
+            frames: self.frames,
+            window: self.open,
+        }
+    }
+
+    fn close(&mut self) {
+        self.closed += Traffic::from(&self.open);
+        (self.open, self.frames) = (Window::default(), 0);
+    }
+
+    fn traffic(&self) -> Traffic {
+        let mut traffic = self.closed;
+        traffic += Traffic::from(&self.open);
+        traffic
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use etherparse::PacketBuilder;
+    use proptest::prelude::*;
+    use wardline_engine::verdict::Verdict;
+    use wardline_engine::{Engine, Limits as EngineLimits};
+    use wardline_policy::{MacAddr, PolicySnapshot};
+
+    use super::*;
+
+    const SECOND: u64 = 1_000_000_000;
+    const START: u64 = 1_700_000_000 * SECOND;
+    const DEVICE: [u8; 6] = [0, 9, 0xfb, 1, 2, 3];
+    const ROUTER: [u8; 6] = [0, 9, 0xfb, 9, 9, 9];
+
+    fn udp(macs: ([u8; 6], [u8; 6]), ips: ([u8; 4], [u8; 4]), len: usize) -> Vec<u8> {
+        let builder = PacketBuilder::ethernet2(macs.0, macs.1)
+            .ipv4(ips.0, ips.1, 64)
+            .udp(40_000, 5_000);
+        let mut frame = Vec::new();
+        builder.write(&mut frame, &vec![0; len]).unwrap();
+        frame
+    }
+
+    fn station(observer: &Observer, mac: [u8; 6]) -> &Station {
+        let key = DeviceKey {
+            mac: MacAddr(mac),
+            ..DeviceKey::default()
+        };
+        observer.station(key).unwrap()
+    }
+
+    proptest! {
+        /// Training sees through this module what the running gateway sees through the engine.
+        #[test]
+        fn windows_are_those_of_the_engine(
+            frames in prop::collection::vec((any::<bool>(), 0..1_200_usize, 0..12_u32), 1..700),
+        ) {
+            let mut engine =
+                Engine::new(EngineLimits::default(), 1, Arc::new(PolicySnapshot::observe_all()), START);
+            let mut observer = Observer::new(Limits::default());
+            let (mut now_ns, mut made, mut expected) = (START, Vec::new(), Vec::new());
+            // The engine counts from the device's first frame, and so do we.
+            for (up, len, wait) in std::iter::once((true, 0, 0)).chain(frames) {
+                now_ns += 1 << (3 * wait);
+                let (frame, from) = if up {
+                    (udp((DEVICE, ROUTER), ([10, 0, 0, 5], [10, 0, 0, 1]), len), Side::Ward)
+                } else {
+                    (udp((ROUTER, DEVICE), ([10, 0, 0, 1], [10, 0, 0, 5]), len), Side::Core)
+                };
+                let mut verdicts = [Verdict::default()];
+                engine.process(from, now_ns, &[&frame], &mut verdicts);
+                engine.drain_windows(|window| expected.push(window));
+                observer.frame(now_ns, &frame, frame.len());
+                while let Some(window) = observer.next_window() {
+                    if window.device.mac == MacAddr(DEVICE) {
+                        made.push(window);
+                    }
+                }
+            }
+            prop_assert_eq!(&made, &expected);
+
+            // The sum is the same whether the windows were made here or there.
+            let mut gateway = Observer::new(Limits::default());
+            expected.iter().for_each(|window| gateway.window(window));
+            if let Some(last) = expected.last() {
+                observer.finish();
+                while let Some(window) = observer.next_window() {
+                    if window.device == last.device {
+                        gateway.window(&window);
+                    }
+                }
+                let (there, here) = (station(&gateway, DEVICE), station(&observer, DEVICE));
+                prop_assert_eq!(there.traffic(), here.traffic());
+            }
+        }
+    }
+
+    #[test]
+    fn what_a_router_carries_does_not_stick_to_it() {
+        let mut observer = Observer::new(Limits::default());
+        for last in 1..9 {
+            let frame = udp((ROUTER, DEVICE), ([8, 8, 8, last], [10, 0, 0, 5]), 20);
+            observer.frame(START, &frame, frame.len());
+        }
+        let router = &mut observer.stations[0];
+        assert_eq!(router.facts.remove(0).fact.field, Field::Oui);
+        let said = |name| Fact::new(Field::HttpServer, name).unwrap();
+        let public = |last| {
+            std::net::Ipv4Addr::new(8, 8, 8, last)
+                .to_ipv6_mapped()
+                .octets()
+        };
+        router.learn(said("far away"), public(1), START, 2);
+        router.learn(said("seen in a frame without IP"), NOWHERE, START, 2);
+        router.learn(said("far away too"), public(2), START, 2);
+        let facts: Vec<_> = router
+            .facts()
+            .map(|(fact, _)| fact.value.as_str())
+            .collect();
+        assert_eq!(facts, ["seen in a frame without IP"]);
+        assert_eq!(router.facts.len(), 2, "what is foreign makes room");
+        assert_eq!(router.forwards_for(), 8);
+
+        let own = std::net::Ipv4Addr::new(10, 0, 0, 1)
+            .to_ipv6_mapped()
+            .octets();
+        router.learn(said("its own page"), own, START, 3);
+        router.addresses.claims(own);
+        assert_eq!(router.facts().count(), 2);
+        assert_eq!(
+            router.addresses().collect::<Vec<_>>(),
+            [Ipv6Addr::from(own)]
+        );
+    }
+
+    #[test]
+    fn a_device_with_one_address_of_any_kind_owns_it() {
+        let mut addresses = Addresses::new(4);
+        let monitor = std::net::Ipv4Addr::new(126, 1, 2, 3)
+            .to_ipv6_mapped()
+            .octets();
+        addresses.uses(UNSPECIFIED_V4.octets());
+        addresses.uses(monitor);
+        assert!(addresses.is_own(monitor));
+        assert!(!addresses.is_own([0xff; 16]), "never spoken from");
+        assert_eq!((addresses.own().count(), addresses.foreign()), (1, 0));
+    }
+
+    #[test]
+    fn conversations_and_peers_are_counted_once() {
+        let mut observer = Observer::new(Limits::default());
+        let there = udp((DEVICE, ROUTER), ([10, 0, 0, 5], [8, 8, 8, 8]), 20);
+        let back = udp((ROUTER, DEVICE), ([10, 0, 0, 1], [10, 0, 0, 5]), 20);
+        for frame in [&there, &back, &there] {
+            observer.frame(START, frame, frame.len());
+        }
+        let device = station(&observer, DEVICE).talks();
+        assert_eq!((device.opened, device.near, device.far), (1, 1, 1));
+        let router = station(&observer, ROUTER).talks();
+        assert_eq!((router.opened, router.accepted, router.near), (1, 0, 1));
+    }
+
+    #[test]
+    fn a_frame_cut_short_counts_with_its_length_on_the_wire() {
+        let mut observer = Observer::new(Limits::default());
+        let frame = udp((DEVICE, ROUTER), ([10, 0, 0, 5], [8, 8, 8, 8]), 900);
+        observer.frame(START, &frame[..60], frame.len());
+        observer.finish();
+        let window = observer.next_window().unwrap().window;
+        assert_eq!(window.bytes[0] as usize, frame.len());
+        assert_eq!(station(&observer, DEVICE).talks().far, 1);
+    }
+
+    #[test]
+    fn stations_are_bounded() {
+        let mut observer = Observer::new(Limits {
+            stations: 1,
+            ..Limits::default()
+        });
+        for mac in [DEVICE, ROUTER] {
+            let frame = udp((mac, [0xff; 6]), ([10, 0, 0, 5], [255; 4]), 20);
+            observer.frame(START, &frame, frame.len());
+        }
+        assert_eq!((observer.stations().len(), observer.unobserved), (1, 1));
+    }
+}
