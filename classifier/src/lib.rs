@@ -7,6 +7,7 @@
 //!
 //! No clock and no I/O but reading model files: times come with the frames.
 
+pub mod behaviour;
 pub mod evidence;
 pub mod fact;
 pub mod role;
