@@ -52,10 +52,14 @@ impl Spread {
     /// While the device is learnt: what it does now is usual.
     pub(crate) fn learn(&mut self, news: &News, denied: bool, now_ns: u64) {
         self.touch(news, denied, now_ns);
-        let width = |window| self.widest(news, now_ns, window).len();
-        let (minute, hour) = (width(MINUTE), width(HOUR));
-        self.usual.minute = self.usual.minute.max(minute);
-        self.usual.hour = self.usual.hour.max(hour);
+        if self.targets.len() > self.usual.minute {
+            let minute = self.widest(news, now_ns, MINUTE).len();
+            self.usual.minute = self.usual.minute.max(minute);
+        }
+        if self.targets.len() > self.usual.hour {
+            let hour = self.widest(news, now_ns, HOUR).len();
+            self.usual.hour = self.usual.hour.max(hour);
+        }
     }
 
     /// A person says that as many targets as now are usual.
@@ -80,6 +84,9 @@ impl Spread {
         settings: &Settings,
     ) -> Option<Scan> {
         self.touch(news, denied, now_ns);
+        if self.described_ns > 0 && now_ns.saturating_sub(self.described_ns) < DESCRIBE_NS {
+            return Some(Scan::GoesOn);
+        }
         let windows = [
             (MINUTE, settings.spread_per_minute, self.usual.minute),
             (HOUR, settings.spread_per_hour, self.usual.hour),
@@ -92,9 +99,6 @@ impl Spread {
             let targets = self.widest(news, now_ns, window);
             if targets.len() < limit {
                 continue;
-            }
-            if now_ns.saturating_sub(self.described_ns) < DESCRIBE_NS {
-                return Some(Scan::GoesOn);
             }
             let finding = describe(news, &targets, limit, window, settings);
             self.described_ns = now_ns;
