@@ -10,6 +10,7 @@
 pub mod behaviour;
 pub mod evidence;
 pub mod fact;
+pub mod learn;
 pub mod role;
 
 pub use fact::{About, Fact, Field, Observed, Strength};
