@@ -159,7 +159,7 @@ impl Rows<'_> {
 
 /// What the evidence weighs for each role, as log-odds against none: `plug 3.20`.
 fn evidence(station: &Station) -> impl Iterator<Item = String> {
-    let evidence = Evidence::of(station);
+    let evidence = Evidence::of(station.facts(), station.forwards_for(), station.last_ns());
     let whole = evidence.as_a_whole();
     let noted = evidence.noted().iter().chain(&whole);
     let calibration = Calibration::default();
