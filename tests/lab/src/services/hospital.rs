@@ -8,7 +8,7 @@ use anyhow::{Context, Result};
 use serde_json::json;
 
 use super::{data_dir, domain, unconfined, unity_node, wait_for_ports, write_config};
-use crate::layout::{Addressing, DOMAIN, HOSTS, NETMASK, PREFIX_V6};
+use crate::layout::{Addressing, DOMAIN, Guest, HOSTS, NETMASK, PREFIX_V6};
 use crate::netns::run;
 use crate::process::Tracked;
 use crate::ward::{Ward, address_of};
@@ -44,10 +44,10 @@ const WORKLIST: &str = "\
 (0040,1001) SH [RP0001]
 ";
 
-pub(super) fn start(ward: &Ward) -> Result<()> {
+pub(super) fn start(ward: &Ward, guests: &[Guest]) -> Result<()> {
     let certs = ward.dir().join("certs").display().to_string();
     let programs = [
-        dnsmasq(ward)?,
+        dnsmasq(ward, guests)?,
         chrony(ward)?,
         orthanc(ward)?,
         engine(ward)?,
@@ -128,7 +128,7 @@ fn worklist(ward: &Ward) -> Result<(Tracked, u16)> {
 
 /// DHCP with a reservation for each device, DNS for the whole hospital, and router advertisements
 /// that announce an IPv6 prefix but no way out.
-fn dnsmasq(ward: &Ward) -> Result<(Tracked, u16)> {
+fn dnsmasq(ward: &Ward, guests: &[Guest]) -> Result<(Tracked, u16)> {
     let mut config = format!(
         "port=53\nno-resolv\nno-hosts\nno-ping\ninterface=eth0\nbind-interfaces\nuser=root\n\
          domain={DOMAIN}\nserver=/{DOMAIN}/10.20.0.14\nlog-queries\nlog-dhcp\n\
@@ -140,10 +140,16 @@ fn dnsmasq(ward: &Ward) -> Result<(Tracked, u16)> {
          address=/update.vendor.test/203.0.113.10\n",
         dir = ward.dir().display(),
     );
-    for host in HOSTS {
-        config += &format!("host-record={}.{DOMAIN},{}\n", host.name, host.ip);
-        if !matches!(host.addressing, Addressing::Static(_)) {
-            config += &format!("dhcp-host={},{},{}\n", host.mac, host.ip, host.name);
+    let known = HOSTS
+        .iter()
+        .map(|host| (host.name, host.mac, host.ip, host.addressing));
+    let guests = guests
+        .iter()
+        .map(|guest| (&*guest.name, &*guest.mac, guest.ip, guest.addressing));
+    for (name, mac, ip, addressing) in known.chain(guests) {
+        config += &format!("host-record={name}.{DOMAIN},{ip}\n");
+        if !matches!(addressing, Addressing::Static(_)) {
+            config += &format!("dhcp-host={mac},{ip},{name}\n");
         }
     }
     let file = write_config(ward, "dnsmasq.conf", &config)?;
