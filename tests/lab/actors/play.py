@@ -21,6 +21,7 @@ async def main():
             module, function = one.pop("do").split(".")
             act = getattr(importlib.import_module(f"cast.{module}"), function)
             group.create_task(act(player, **one))
+    await asyncio.Event().wait()
 
 
 asyncio.run(main())

@@ -37,7 +37,8 @@ pub struct Options {
     pub policy: Option<PathBuf>,
     /// How many light extra devices to add.
     pub extra_devices: u16,
-    /// Hosts to plug in beside the ward's own; what they run is for the caller to start.
+    /// Hosts beside the ward's own: cabled, but dark until [`Ward::plug_in`]. What they run is for
+    /// the caller to start.
     pub guests: Vec<Guest>,
     /// Where to write every frame that crosses the box, from before the first host says anything.
     pub capture: Option<PathBuf>,
@@ -101,6 +102,14 @@ impl Ward {
             "no ward named `{name}` is up: start it with `wardline-lab up --name {name}`"
         );
         Ok(ward)
+    }
+
+    /// Switches on a guest's interface, which is dark until then.
+    ///
+    /// # Errors
+    /// When the interface or its address cannot be set.
+    pub fn plug_in(&self, guest: &Guest) -> Result<()> {
+        self.connect(&guest.name, guest.ip, guest.addressing)
     }
 
     /// Takes the ward down: programs, namespaces, files.
@@ -313,15 +322,15 @@ impl Ward {
                 self.ns(plug.host).shell(&format!("echo 0 > {setting}"))?;
             }
             self.ns(plug.host).ip(&format!(
-                "link set lo up\nlink set eth0 address {} mtu 1500 up\n",
+                "link set lo up\nlink set eth0 address {} mtu 1500\n",
                 plug.mac
             ))?;
         }
-        for host in HOSTS {
-            self.address(host.name, host.ip, host.addressing)?;
+        if swarm {
+            self.ns(SWARM).ip("link set eth0 up\n")?;
         }
-        for guest in &options.guests {
-            self.address(&guest.name, guest.ip, guest.addressing)?;
+        for host in HOSTS {
+            self.connect(host.name, host.ip, host.addressing)?;
         }
         self.set_up_internet()
     }
@@ -406,8 +415,10 @@ impl Ward {
             .with_context(|| format!("cannot set up the switch {switch}"))
     }
 
-    fn address(&self, name: &str, ip: Ipv4Addr, addressing: Addressing) -> Result<()> {
+    /// Switches the interface on; addresses it if that is done by hand.
+    fn connect(&self, name: &str, ip: Ipv4Addr, addressing: Addressing) -> Result<()> {
         let ns = self.ns(name);
+        ns.ip("link set eth0 up\n")?;
         // One file for each, since a DHCP client writes the name server it was given.
         let resolver = match addressing {
             Addressing::Static(22) => "search ward.test\nnameserver 10.20.0.2\n",

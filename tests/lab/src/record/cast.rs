@@ -31,8 +31,6 @@ pub(super) struct Player {
     pub network: Network,
     /// What it does all the time, as `play.py` reads it.
     pub does: Value,
-    /// Other actors on it, each a name and its arguments.
-    pub actors: Vec<Vec<String>>,
 }
 
 /// How a device sits on the network.
@@ -55,12 +53,16 @@ pub(super) struct Network {
     pub ttl: u8,
     /// Whether its TCP sends timestamps.
     pub timestamps: bool,
+    /// Whether it speaks IPv6 at all.
+    pub ipv6: bool,
 }
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Parts {
     network: Table,
+    /// Named changes to it.
+    profiles: HashMap<String, Table>,
     part: Vec<Part>,
 }
 
@@ -75,12 +77,9 @@ struct Part {
     copies: Value,
     #[serde(default)]
     address: Address,
-    #[serde(default)]
-    network: Table,
+    profile: Value,
     #[serde(default)]
     does: Vec<Value>,
-    #[serde(default)]
-    actors: Vec<Vec<Value>>,
     variant: Vec<Table>,
 }
 
@@ -122,7 +121,7 @@ pub(super) fn draw(seed: u64) -> Result<Vec<Player>> {
                 addresses: &addresses,
             };
             let id = guest.name.clone();
-            pen.player(part, guest, &parts.network)
+            pen.player(part, guest, &parts)
                 .with_context(|| format!("the part of {id}"))
         })
         .collect()
@@ -217,9 +216,11 @@ struct Pen<'a> {
 }
 
 impl Pen<'_> {
-    fn player(&mut self, part: &Part, mut guest: Guest, usual: &Table) -> Result<Player> {
-        let mut network = usual.clone();
-        network.extend(part.network.clone());
+    fn player(&mut self, part: &Part, mut guest: Guest, parts: &Parts) -> Result<Player> {
+        let profile = pick(&part.profile, self.rng);
+        let profile = profile.as_str().and_then(|name| parts.profiles.get(name));
+        let mut network = parts.network.clone();
+        network.extend(profile.context("it has no known profile")?.clone());
         if let Some(Value::Table(own)) = self.values.get("network") {
             network.extend(own.clone());
         }
@@ -227,14 +228,6 @@ impl Pen<'_> {
         if guest.addressing == Addressing::Udhcpc && network.dhclient {
             guest.addressing = Addressing::Dhclient;
         }
-        let actors = part.actors.iter().map(|words| {
-            let words = words.iter().map(|word| match self.draw(word)? {
-                Value::String(word) => Ok(word),
-                word => Ok(word.to_string()),
-            });
-            words.collect::<Result<Vec<String>>>()
-        });
-        let actors = actors.collect::<Result<_>>()?;
         let does = part.does.iter().map(|one| self.draw(one));
         let does = does.collect::<Result<_>>()?;
         Ok(Player {
@@ -243,7 +236,6 @@ impl Pen<'_> {
             variant: self.text("{name}")?,
             network,
             does: Value::Array(does),
-            actors,
             guest,
         })
     }
@@ -252,7 +244,7 @@ impl Pen<'_> {
         Ok(match pick(value, self.rng) {
             Value::String(text) => match text.strip_prefix('@') {
                 Some(peer) => self.address(peer)?,
-                None => Value::String(self.text(&text)?),
+                None => self.fill(&text)?,
             },
             Value::Table(table) => match table.get("all") {
                 Some(Value::Array(every)) => Value::Array(
@@ -271,6 +263,21 @@ impl Pen<'_> {
             },
             other => other,
         })
+    }
+
+    /// A text that is one name becomes that value, be it a number or an address to be drawn.
+    fn fill(&mut self, text: &str) -> Result<Value> {
+        let name = text
+            .strip_prefix('{')
+            .and_then(|rest| rest.strip_suffix('}'));
+        match name.and_then(|name| self.values.get(name)) {
+            Some(Value::String(value)) => match value.strip_prefix('@') {
+                Some(peer) => self.address(peer),
+                None => Ok(Value::String(value.clone())),
+            },
+            Some(value) => Ok(value.clone()),
+            None => self.text(text).map(Value::String),
+        }
     }
 
     fn text(&self, text: &str) -> Result<String> {

@@ -18,44 +18,37 @@ use crate::ward::{Ward, source_dir};
 /// What could not be set or started.
 pub(super) fn join(ward: &Ward, player: &Player, seed: u64) -> Result<()> {
     set_habits(ward, player)?;
+    ward.plug_in(&player.guest)?;
     start_dhcp_client(ward, player)?;
     let name = &player.guest.name;
-    if player.does.as_array().is_some_and(|does| !does.is_empty()) {
-        let part = json!({
-            "name": name,
-            "address": player.guest.ip,
-            "mac": player.guest.mac,
-            "hostname": player.network.hostname,
-            "seed": format!("{seed}/{name}"),
-            "certs": ward.dir().join("certs"),
-            "dir": ward.dir().join("data"),
-            "does": player.does,
-        });
-        let mut command = ward.actor(name, "play");
-        command.arg(part.to_string());
-        ward.start(name, "play", command)?;
-    }
-    for words in &player.actors {
-        let (actor, arguments) = words.split_first().context("an actor without a name")?;
-        let mut command = ward.actor(name, actor);
-        command
-            .args(arguments)
-            .env("CERTS", ward.dir().join("certs"));
-        ward.start(name, actor, command)?;
-    }
-    Ok(())
+    let part = json!({
+        "name": name,
+        "address": player.guest.ip,
+        "mac": player.guest.mac,
+        "hostname": player.network.hostname,
+        "seed": format!("{seed}/{name}"),
+        "certs": ward.dir().join("certs"),
+        "dir": ward.dir().join("data"),
+        "does": player.does,
+    });
+    let mut command = ward.actor(name, "play");
+    command.arg(part.to_string());
+    ward.start(name, "play", command).map(drop)
 }
 
 /// Loss on the cable, both ways: what is lost from the guest never reaches the box, what is lost
 /// towards it was seen there. A slow interface sends in its own time.
 fn set_habits(ward: &Ward, player: &Player) -> Result<()> {
     let (name, network) = (&player.guest.name, &player.network);
-    let ipv4 = "/proc/sys/net/ipv4";
+    let net = "/proc/sys/net";
     let mut script = format!(
-        "echo {} > {ipv4}/ip_default_ttl\necho {} > {ipv4}/tcp_timestamps\n",
+        "echo {} > {net}/ipv4/ip_default_ttl\necho {} > {net}/ipv4/tcp_timestamps\n",
         network.ttl,
         u8::from(network.timestamps)
     );
+    if !network.ipv6 {
+        script += &format!("echo 1 > {net}/ipv6/conf/eth0/disable_ipv6\n");
+    }
     if network.rate_kbit > 0 {
         script += &format!(
             "tc qdisc add dev eth0 root tbf rate {}kbit burst 6000 latency 400ms\n",
