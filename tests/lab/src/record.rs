@@ -298,3 +298,64 @@ fn count_frames(file: &Path) -> Result<HashMap<String, u64>> {
     }
     Ok(frames)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn label(name: &str, role: Option<Role>) -> Label {
+        Label {
+            role,
+            name: name.to_owned(),
+            emulated: true,
+            stack: "none".to_owned(),
+            variant: "none".to_owned(),
+        }
+    }
+
+    #[test]
+    fn recordings_in_one_directory_share_their_labels() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("labels.json");
+        let pump = (
+            "00:d0:75:00:00:01".to_owned(),
+            label("p", Some(Role::InfusionPump)),
+        );
+        let recorder = ("00:0c:29:00:00:02".to_owned(), label("r", None));
+        add_labels(&file, std::slice::from_ref(&pump)).unwrap();
+        add_labels(&file, std::slice::from_ref(&recorder)).unwrap();
+        let read: BTreeMap<String, Label> =
+            serde_json::from_str(&fs::read_to_string(&file).unwrap()).unwrap();
+        assert_eq!(read, BTreeMap::from([pump.clone(), recorder]));
+
+        let other = (pump.0, label("p", Some(Role::Ventilator)));
+        let refused = add_labels(&file, &[other]).unwrap_err().to_string();
+        assert!(refused.contains("another role"), "{refused}");
+    }
+
+    #[test]
+    fn frames_are_counted_by_who_sent_them() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("two.pcap");
+        // A pcap header for Ethernet, then the same frame of 14 bytes twice.
+        let mut bytes = vec![0xd4, 0xc3, 0xb2, 0xa1, 2, 0, 4, 0, 0, 0, 0, 0, 0, 0, 0, 0];
+        bytes.extend([0xff, 0xff, 0, 0, 1, 0, 0, 0]);
+        for _ in 0..2 {
+            bytes.extend([0, 0, 0, 0, 0, 0, 0, 0, 14, 0, 0, 0, 14, 0, 0, 0]);
+            bytes.extend([0xff; 6]);
+            bytes.extend([0, 0xd0, 0x75, 0, 0, 1, 8, 6]);
+        }
+        fs::write(&file, bytes).unwrap();
+        let frames = count_frames(&file).unwrap();
+        assert_eq!(frames, HashMap::from([("00:d0:75:00:00:01".to_owned(), 2)]));
+    }
+
+    #[test]
+    fn no_guest_has_the_hardware_address_of_a_host() {
+        for seed in 0..50 {
+            let labels = labels(&cast::draw(seed).unwrap());
+            let unique: BTreeMap<_, _> = labels.iter().cloned().collect();
+            assert_eq!(unique.len(), labels.len());
+        }
+    }
+}

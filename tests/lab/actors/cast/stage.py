@@ -7,7 +7,9 @@ import ssl
 
 from wardlib import report
 
-GATEWAY = ("10.20.0.2", 9)
+# Lists for TLS 1.2 and older, in OpenSSL's notation.
+CIPHERS = ["DEFAULT", "HIGH:!aNULL:!MD5", "ECDHE+AESGCM", "ECDHE+AESGCM:ECDHE+CHACHA20:DHE+AESGCM",
+           "ECDHE-ECDSA-AES128-GCM-SHA256:ECDHE-RSA-AES128-GCM-SHA256:AES128-SHA", "ALL:!ADH:!EXP"]
 
 
 class Player:
@@ -65,9 +67,11 @@ class Player:
         return sock
 
     def client_tls(self, alpn=None, version=None):
-        """TLS as a device does it: our authority is trusted, names are not checked."""
+        """TLS as a device does it: our authority is trusted, names are not checked, the ciphers are
+        those somebody once chose."""
         context = ssl.create_default_context(cafile=f"{self.certs}/ca.pem")
         context.check_hostname = False
+        context.set_ciphers(self.rng.choice(CIPHERS))
         if alpn:
             context.set_alpn_protocols(alpn)
         if version == "1.2":

@@ -18,6 +18,9 @@ const PARTS: &str = include_str!("../../cast.toml");
 /// First number of the guests' addresses on either side, above those of the layout.
 const FIRST: u8 = 100;
 
+/// How likely a device is to do each of the extras.
+const EXTRA: f64 = 0.15;
+
 /// A guest and what it plays.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Player {
@@ -63,6 +66,8 @@ struct Parts {
     network: Table,
     /// Named changes to it.
     profiles: HashMap<String, Table>,
+    /// What some devices do whatever they are for.
+    extras: Vec<Value>,
     part: Vec<Part>,
 }
 
@@ -228,7 +233,10 @@ impl Pen<'_> {
         if guest.addressing == Addressing::Udhcpc && network.dhclient {
             guest.addressing = Addressing::Dhclient;
         }
-        let does = part.does.iter().map(|one| self.draw(one));
+        let joined = part.side == Side::Ward && part.address != Address::Unity;
+        let extras = parts.extras.iter().filter(|_| joined);
+        let extras: Vec<&Value> = extras.filter(|_| self.rng.f64() < EXTRA).collect();
+        let does = part.does.iter().chain(extras).map(|one| self.draw(one));
         let does = does.collect::<Result<_>>()?;
         Ok(Player {
             role: part.role,

@@ -89,8 +89,12 @@ fn start_dhcp_client(ward: &Ward, player: &Player) -> Result<()> {
 
 fn udhcpc(ward: &Ward, name: &str, network: &Network) -> Command {
     let mut command = ward.command(name, "udhcpc");
-    command.args(["-f", "-i", "eth0", "-t", "30", "-T", "2", "-x"]);
-    command.arg(format!("hostname:{}", network.hostname));
+    command.args(["-f", "-i", "eth0", "-t", "30", "-T", "2"]);
+    if !network.hostname.is_empty() {
+        command
+            .arg("-x")
+            .arg(format!("hostname:{}", network.hostname));
+    }
     command
         .arg("-s")
         .arg(source_dir().join("actors/dhcp-lease.sh"));
@@ -107,10 +111,14 @@ fn udhcpc(ward: &Ward, name: &str, network: &Network) -> Command {
 
 fn dhclient(ward: &Ward, name: &str, network: &Network) -> Result<Command> {
     let file = |kind: &str| ward.dir().join(format!("dhclient-{name}.{kind}"));
-    let mut config = format!(
-        "send host-name \"{}\";\ninitial-interval 2;\n",
-        network.hostname
+    let mut config = String::from(
+        "option rfc3442-classless-static-routes code 121 = array of unsigned integer 8;\n\
+         option ms-routes code 249 = array of unsigned integer 8;\n\
+         option wpad code 252 = text;\ninitial-interval 2;\n",
     );
+    if !network.hostname.is_empty() {
+        config += &format!("send host-name \"{}\";\n", network.hostname);
+    }
     if !network.vendor_class.is_empty() {
         config += &format!(
             "send vendor-class-identifier \"{}\";\n",

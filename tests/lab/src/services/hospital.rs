@@ -140,16 +140,17 @@ fn dnsmasq(ward: &Ward, guests: &[Guest]) -> Result<(Tracked, u16)> {
          address=/update.vendor.test/203.0.113.10\n",
         dir = ward.dir().display(),
     );
-    let known = HOSTS
-        .iter()
-        .map(|host| (host.name, host.mac, host.ip, host.addressing));
-    let guests = guests
-        .iter()
-        .map(|guest| (&*guest.name, &*guest.mac, guest.ip, guest.addressing));
-    for (name, mac, ip, addressing) in known.chain(guests) {
-        config += &format!("host-record={name}.{DOMAIN},{ip}\n");
-        if !matches!(addressing, Addressing::Static(_)) {
-            config += &format!("dhcp-host={mac},{ip},{name}\n");
+    for host in HOSTS {
+        config += &format!("host-record={}.{DOMAIN},{}\n", host.name, host.ip);
+        if !matches!(host.addressing, Addressing::Static(_)) {
+            config += &format!("dhcp-host={},{},{}\n", host.mac, host.ip, host.name);
+        }
+    }
+    for guest in guests {
+        config += &format!("host-record={}.{DOMAIN},{}\n", guest.name, guest.ip);
+        if !matches!(guest.addressing, Addressing::Static(_)) {
+            // Without a name: a guest's says what it plays, and the answer would carry it.
+            config += &format!("dhcp-host={},{}\n", guest.mac, guest.ip);
         }
     }
     let file = write_config(ward, "dnsmasq.conf", &config)?;
