@@ -94,6 +94,18 @@ enum WardAction {
     Down,
     /// Say what is running
     Status,
+    /// Record everybody at work, with the kernel bridge in the gateway's place
+    Record {
+        /// How long the ward works once it is up
+        #[arg(long, value_name = "N", default_value_t = 90)]
+        seconds: u64,
+        /// What decides who plays and when; the same seed plays the same devices
+        #[arg(long, value_name = "S")]
+        seed: u64,
+        /// Directory for `seed-S.pcap` and `labels.json`
+        #[arg(long, value_name = "DIR")]
+        out: PathBuf,
+    },
 }
 
 #[derive(Debug, Subcommand)]
@@ -172,7 +184,7 @@ fn demo(args: &DemoArgs) -> Result<()> {
 }
 
 fn ward(action: &WardAction) -> Result<()> {
-    if let WardAction::Up { .. } = action {
+    if let WardAction::Up { .. } | WardAction::Record { .. } = action {
         prepare()?;
     } else {
         tools::require_root()?;
@@ -195,6 +207,11 @@ fn ward(action: &WardAction) -> Result<()> {
         }
         WardAction::Down => command.arg("down"),
         WardAction::Status => command.arg("status"),
+        WardAction::Record { seconds, seed, out } => {
+            command.args(["record", "--seconds", &seconds.to_string()]);
+            command.args(["--seed", &seed.to_string(), "--out"]);
+            command.arg(std::path::absolute(out)?)
+        }
     };
     Err(tools::replace_process(command))
 }
