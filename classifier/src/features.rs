@@ -289,6 +289,11 @@ impl Feature {
         }
     }
 
+    /// The quantity behind a number: seconds, bytes, a count, a share.
+    pub fn quantity(&self, value: f32) -> f64 {
+        self.unit.quantity(value)
+    }
+
     /// "1.0 s".
     pub fn amount(&self, value: f32) -> String {
         self.unit.digits(value) + self.unit.suffix()

@@ -5,7 +5,7 @@
 
 use wardline_policy::MacAddr;
 
-use crate::Fact;
+use crate::{Fact, Field};
 
 /// Stands for what was masked.
 const MASK: char = '#';
@@ -21,6 +21,10 @@ const DIGITS_MAX: usize = 5;
 /// The whole value as `field=value`, then its words as `field~word`; all in lower case.
 pub fn tokens(fact: &Fact, mac: MacAddr) -> Vec<String> {
     let field = fact.field.name();
+    if matches!(fact.field, Field::TlsJa3 | Field::TlsJa4) {
+        // A digest is of the software, and none of its digits means anything alone.
+        return vec![format!("{field}={}", fact.value)];
+    }
     let value = mask(&fact.value, mac);
     let mut tokens = vec![format!("{field}={value}")];
     let words = value.split(|c: char| !c.is_alphabetic());
@@ -92,7 +96,7 @@ fn names_a_unit(run: &str, own: &str) -> bool {
     let hex = run.chars().all(|c| c.is_ascii_hexdigit());
     let digits = run.chars().filter(char::is_ascii_digit).count();
     let long = run.len() > DIGITS_MAX && digits > 0;
-    let compound = run.contains([':', '-', '.']);
+    let compound = run.len() > 1 && run.contains([':', '-', '.']);
     // A name run together with the end of the address, such as `plug4a7649`.
     let end = run.len().saturating_sub(MAC_PART);
     let glued = run.is_char_boundary(end) && own.ends_with(&run[end..]) && run.len() > MAC_PART;

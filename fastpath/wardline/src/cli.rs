@@ -274,9 +274,11 @@ pub(crate) struct FeaturesArgs {
 }
 
 const FEATURES_HELP: &str = "\
-Columns: capture, mac, type, role; scope (window, or so-far: all traffic up to the end), frames, \
-seconds since the device's first frame; the numbers; facts (what the device had said by then, with \
-what belongs to one unit masked, separated by tabs).";
+Columns: capture, mac, type, role; scope (window, or so-far: all traffic up to the end); frames; \
+began and seconds (when the device was heard first, and how long ago that is); the numbers; and \
+three lists separated by tabs: facts (what the device had said by then, with what belongs to one \
+unit masked), evidence (what that weighs for roles, as log-odds), first (lengths of its first \
+frames, negative for those to it).";
 
 /// Formats of tables.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]

@@ -4,7 +4,8 @@
 use super::{ber, private};
 
 /// Attributes under 2.5.4, by their last number.
-const ATTRIBUTES: [(u8, &str); 3] = [(3, "CN"), (10, "O"), (11, "OU")];
+const ATTRIBUTES: [(u8, &str); 3] = [(COMMON_NAME, "CN"), (10, "O"), (11, "OU")];
+const COMMON_NAME: u8 = 3;
 const BMP_STRING: u8 = 0x1e;
 /// Most attributes looked at.
 const ATTRIBUTES_MAX: usize = 32;
@@ -50,7 +51,15 @@ fn part(mut attribute: &[u8]) -> Option<String> {
         _ => String::from_utf8_lossy(value).into_owned(),
     };
     let text = private::without_addresses(text.as_bytes());
-    (!text.is_empty()).then(|| format!("{name}={text}"))
+    let of_somebody = *number == COMMON_NAME && is_somebody(&text);
+    (!text.is_empty() && !of_somebody).then(|| format!("{name}={text}"))
+}
+
+/// Whether a common name is one of people: words of letters alone. Hosts have no blanks, and models
+/// have numbers.
+fn is_somebody(name: &str) -> bool {
+    let of_people = |c: char| c.is_alphabetic() || " .,'-".contains(c);
+    name.contains(' ') && name.chars().all(of_people)
 }
 
 #[cfg(test)]
@@ -104,10 +113,13 @@ pub(super) mod tests {
     }
 
     #[test]
-    fn a_common_name_that_is_an_address_of_a_person_is_left_out() {
-        let mut attribute = &name(&[0x55, 4, 3], 0x0c, b"jo@ward.example")[4..];
-        assert_eq!(part(attribute), None);
-        attribute = &attribute[..9];
-        assert_eq!(part(attribute), None);
+    fn a_common_name_that_is_one_of_people_is_left_out() {
+        let told = |text: &[u8]| {
+            let set = name(&[0x55, 4, COMMON_NAME], 0x0c, text);
+            part(&set[4..])
+        };
+        assert_eq!(told(b"jo@ward.example"), None);
+        assert_eq!(told(b"Jane Q. Doe"), None);
+        assert_eq!(told(b"MX 450").as_deref(), Some("CN=MX 450"));
     }
 }

@@ -1,5 +1,5 @@
-//! XML in which a device describes itself to whoever asks over HTTP: the UPnP device description
-//! (UPnP Device Architecture 1.1, chapter 2) and the device settings of HNAP.
+//! The UPnP device description (UPnP Device Architecture 1.1, chapter 2), in which a device names
+//! its maker and model to whoever asks over HTTP.
 
 use quick_xml::Reader;
 use quick_xml::events::Event;
@@ -7,8 +7,8 @@ use quick_xml::events::Event;
 use super::private;
 use crate::Field;
 
-/// Elements of a UPnP description. A friendly name is told only if it is the maker's.
-const UPNP: [&str; 8] = [
+/// What is told; a friendly name only if it is the maker's.
+const ELEMENTS: [&str; 8] = [
     "deviceType",
     "manufacturer",
     "modelName",
@@ -19,40 +19,25 @@ const UPNP: [&str; 8] = [
     FRIENDLY_NAME,
 ];
 const FRIENDLY_NAME: &str = "friendlyName";
-/// Elements of an answer to `GetDeviceSettings` of HNAP.
-const HNAP: [&str; 5] = [
-    "Type",
-    "VendorName",
-    "ModelName",
-    "ModelDescription",
-    "FirmwareVersion",
-];
-/// What the documents are known by.
-const UPNP_MARK: &str = "urn:schemas-upnp-org:device-1-0";
-const HNAP_MARK: &str = "http://purenetworks.com/HNAP1/";
+/// What the document is known by.
+const MARK: &str = "urn:schemas-upnp-org:device-1-0";
 /// Most texts of one document: a device may hold others.
 const TEXTS_MAX: usize = 48;
 /// Longest text kept while reading, in bytes.
 const TEXT_MAX: usize = 512;
 
-/// Reads as much of a body as has come.
+/// Reads as much of a body as has come, if it is a description.
 pub(super) fn read(body: &[u8], tell: &mut dyn FnMut(Field, &str)) {
     if !body.trim_ascii_start().starts_with(b"<") {
         return;
     }
     let body = String::from_utf8_lossy(body);
-    if body.contains(UPNP_MARK) {
-        tell_upnp(&texts(&body, &UPNP), tell);
-    } else if body.contains(HNAP_MARK) {
-        for (name, text) in texts(&body, &HNAP) {
-            tell(Field::VendorDiscovery, &format!("hnap.{name}={text}"));
-        }
+    if !body.contains(MARK) {
+        return;
     }
-}
-
-fn tell_upnp(texts: &[(&str, String)], tell: &mut dyn FnMut(Field, &str)) {
-    for (name, text) in texts {
-        if *name != FRIENDLY_NAME || is_makers(text, texts) {
+    let texts = texts(&body);
+    for (name, text) in &texts {
+        if *name != FRIENDLY_NAME || is_makers(text, &texts) {
             tell(Field::UpnpDescription, &format!("{name}={text}"));
         }
     }
@@ -74,8 +59,8 @@ fn is_makers(friendly: &str, texts: &[(&str, String)]) -> bool {
             .any(|word| lower.contains(&word))
 }
 
-/// The texts of elements of these names that have come whole.
-fn texts<'n>(xml: &str, names: &[&'n str]) -> Vec<(&'n str, String)> {
+/// Names and texts of the elements that have come whole.
+fn texts(xml: &str) -> Vec<(&'static str, String)> {
     let mut reader = Reader::from_str(xml);
     reader.config_mut().check_end_names = false;
     let mut texts = Vec::new();
@@ -84,7 +69,7 @@ fn texts<'n>(xml: &str, names: &[&'n str]) -> Vec<(&'n str, String)> {
         match reader.read_event() {
             Ok(Event::Start(start)) => {
                 let name = start.local_name().into_inner();
-                open = names.iter().find(|wanted| **wanted == name).copied();
+                open = ELEMENTS.iter().find(|wanted| **wanted == name).copied();
                 text.clear();
             }
             Ok(Event::Text(part)) => append(&mut text, &part.xml10_content()),
@@ -162,15 +147,8 @@ mod tests {
     }
 
     #[test]
-    fn device_settings_are_told_and_other_documents_are_not() {
-        let hnap = "<soap:Envelope><soap:Body><GetDeviceSettingsResponse \
-            xmlns=\"http://purenetworks.com/HNAP1/\"><ModelName>DCS-935L</ModelName>\
-            <DeviceName>Jane</DeviceName></GetDeviceSettingsResponse></soap:Body></soap:Envelope>";
-        assert_eq!(
-            told(hnap.as_bytes()),
-            ["vendor.discovery hnap.ModelName=DCS-935L"]
-        );
-        let other = hnap.replace("purenetworks", "elsewhere");
+    fn other_documents_are_not_read() {
+        let other = HUE.replace("schemas-upnp-org", "elsewhere");
         assert_eq!(told(other.as_bytes()), [""; 0]);
     }
 

@@ -8,6 +8,11 @@ use crate::Field;
 /// Ports of relatives that look alike on the wire and mean other things.
 const RELATIVES: [u16; 2] = [mdns::PORT, llmnr::PORT];
 const CLASS_INTERNET: u16 = 1;
+/// Operations: a query, and a client that enters its own name (RFC 2136).
+const QUERY: u16 = 0;
+const UPDATE: u16 = 5;
+/// Types of records end here; what is beyond asks for zones or is in no use.
+const TYPE_MAX: u16 = 260;
 /// A query has no answers; what may follow the question is EDNS (RFC 6891) and a signature.
 const QUERY_EXTRAS_MAX: u16 = 2;
 
@@ -17,7 +22,7 @@ pub(super) fn parse(datagram: &Datagram<'_>, facts: &mut FrameFacts<'_>) -> bool
         return false;
     }
     match Message::read(datagram.payload) {
-        Some(message) if is_answer(&message) => {}
+        Some(message) if is_answer(&message) || is_update(&message) => {}
         Some(message) if is_query(&message) => {
             for name in asked(&message) {
                 facts.sender(Field::DnsQuery, &name);
@@ -72,7 +77,7 @@ fn is_query(message: &Message<'_>) -> bool {
         return false;
     };
     !message.is_response()
-        && message.operation() == 0
+        && message.operation() == QUERY
         // The reserved bit and the code say nothing in a query.
         && message.flags & 0x4f == 0
         && (questions, answers, authorities) == (1, 0, 0)
@@ -85,19 +90,26 @@ fn is_answer(message: &Message<'_>) -> bool {
         return false;
     };
     message.is_response()
-        && message.operation() == 0
+        && [QUERY, UPDATE].contains(&message.operation())
         && message.flags & 0x40 == 0
         && message.counts[0] == 1
         && is_plausible(question)
 }
 
-/// A name that is written as names on the internet are: any payload could begin with a zero.
+/// A zone to be changed stands where the question of a query does.
+fn is_update(message: &Message<'_>) -> bool {
+    let [zone] = message.questions.as_slice() else {
+        return false;
+    };
+    message.flags == UPDATE << 11 && message.counts[0] == 1 && is_plausible(zone)
+}
+
+/// A name one could type, of a type there is: any payload could begin with a zero.
 fn is_plausible(question: &Question<'_>) -> bool {
-    let letter = |byte: &u8| byte.is_ascii_alphanumeric() || b"-_*".contains(byte);
-    let labels = &question.name.0;
+    let mut letters = question.name.0.iter().copied().flatten();
     question.class == CLASS_INTERNET
-        && !labels.is_empty()
-        && labels.iter().all(|label| label.iter().all(letter))
+        && (1..=TYPE_MAX).contains(&question.kind)
+        && letters.all(u8::is_ascii_graphic)
 }
 
 #[cfg(test)]

@@ -21,7 +21,8 @@ pub(super) fn parse_ssh(talk: &Talk<'_>, facts: &mut TalkFacts<'_>) -> Outcome {
     }
     match (client, server) {
         (Some(_), Some(_)) => Outcome::Done,
-        _ => Outcome::More,
+        (None, None) => Outcome::More,
+        _ => Outcome::Known,
     }
 }
 
@@ -151,7 +152,7 @@ pub(super) fn parse_telnet(talk: &Talk<'_>, facts: &mut TalkFacts<'_>) -> Outcom
             return Outcome::Done;
         }
     }
-    Outcome::More
+    Outcome::Known
 }
 
 /// Whether the line asks for a name or a word, and so repeats what somebody typed.
@@ -184,14 +185,17 @@ fn without_commands(mut bytes: &[u8]) -> Vec<u8> {
     }
 }
 
-/// Known by the version both sides state: `RFB 003.008`.
+/// Known by the version both sides state: `RFB 003.008`, on a Mac `RFB 003.889`.
 pub(super) fn parse_vnc(talk: &Talk<'_>, facts: &mut TalkFacts<'_>) -> Outcome {
     const MARK: &[u8] = b"RFB 00";
+    let digit = |byte: &u8| byte.is_ascii_digit();
     if !may_begin(talk.server, MARK) || !may_begin(talk.client, MARK) {
         return Outcome::NotMine;
     }
     match talk.server.first_chunk::<12>() {
-        Some([.., b'0'..=b'9', b'.', b'0', b'0', b'0'..=b'9', b'\n']) => {
+        Some([_, _, _, _, _, _, major, b'.', minor @ .., b'\n'])
+            if digit(major) && minor.iter().all(digit) =>
+        {
             facts.server_bytes(Field::Banner, talk.server[..12].trim_ascii());
             Outcome::Done
         }

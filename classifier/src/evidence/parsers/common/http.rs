@@ -6,26 +6,33 @@ use super::head::{self, Head};
 use super::{description, private};
 use crate::Field;
 
+/// What a client of version 2 begins with (RFC 9113, 3.4); the rest is not text.
+const VERSION_2: &[u8] = b"PRI * HTTP/2.0";
 /// Answers read of one conversation.
 const ANSWERS_MAX: usize = 16;
 /// Longest method there is: `UNSUBSCRIBE`, `RPC_OUT_DATA`.
 const METHOD_MAX: usize = 16;
 
 pub(super) fn parse(talk: &Talk<'_>, facts: &mut TalkFacts<'_>) -> Outcome {
-    if !may_be_request(talk.client) || !head::may_begin(talk.server, b"HTTP/1.") {
+    let answers = head::may_begin(talk.server, b"HTTP/1.") || talk.client.starts_with(VERSION_2);
+    if !answers || !may_be_request(talk.client) {
         return Outcome::NotMine;
     }
-    let request = Head::read(talk.client);
-    if let Some(request) = &request {
-        let Some(target) = target(request.start) else {
-            return Outcome::NotMine;
+    let Some(request) = Head::read(talk.client) else {
+        return match talk.client.len() > head::LINE_MAX {
+            true => Outcome::NotMine,
+            false => Outcome::More,
         };
-        tell_request(target, request, facts);
-    } else if talk.client.len() > head::LINE_MAX {
-        return Outcome::NotMine;
+    };
+    if request.start == VERSION_2 {
+        return Outcome::Done;
     }
+    let Some(target) = target(request.start) else {
+        return Outcome::NotMine;
+    };
+    tell_request(target, &request, facts);
     tell_answers(talk.server, facts);
-    Outcome::More
+    Outcome::Known
 }
 
 /// Whether it begins with a method, as far as it is there.
@@ -149,7 +156,7 @@ mod tests {
     #[test]
     fn a_request_tells_of_its_client_without_query_and_credentials() {
         let (outcome, said) = hear_talk(parse, REQUEST, b"", 80);
-        assert_eq!(outcome, Outcome::More);
+        assert_eq!(outcome, Outcome::Known);
         assert_eq!(
             said,
             [
@@ -208,6 +215,13 @@ mod tests {
         ] {
             assert_eq!(hear_talk(parse, client, server, 80).0, Outcome::NotMine);
         }
+    }
+
+    #[test]
+    fn version_2_is_known_and_tells_nothing() {
+        let preface = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\x1e\x04";
+        let told = hear_talk(parse, preface, b"\0\0\x12\x04", 80);
+        assert_eq!(told, (Outcome::Done, vec![]));
     }
 
     #[test]

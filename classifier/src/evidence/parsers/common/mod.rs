@@ -26,7 +26,6 @@ mod rpc;
 mod smb;
 mod snmp;
 mod ssdp;
-mod stun;
 mod syslog;
 mod tds;
 #[cfg(test)]
@@ -52,7 +51,6 @@ pub(super) const TALKS: &[Entry<TalkParser>] = &[
     entry("pjl", &[9100], printing::parse_pjl),
     entry("dns", &[53], dns::parse_talk),
     entry("onc-rpc", &[111, 2049], rpc::parse_talk),
-    entry("stun", &[3478], stun::parse_talk),
     entry("telnet", &[23], greeting::parse_telnet),
     entry("ftp", &[21], greeting::parse_ftp),
     entry("smtp", &[25, 587], greeting::parse_smtp),
@@ -72,7 +70,6 @@ pub(super) const DATAGRAMS: &[Entry<DatagramParser>] = &[
     entry("snmp", &[161, 162], snmp::parse),
     entry("kerberos", &[88], directory::parse_kerberos),
     entry("ldap", &[389], directory::parse_ldap),
-    entry("stun", &[3478], stun::parse),
     entry("quic", &[443], quic::parse),
     entry("tftp", &[69], tftp::parse),
     entry("ntp", &[123], ntp::parse),

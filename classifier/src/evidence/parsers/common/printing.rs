@@ -31,8 +31,7 @@ pub(super) fn parse_ipp(talk: &Talk<'_>, facts: &mut TalkFacts<'_>) -> Outcome {
     }
     let answer = Head::read(talk.server).filter(is_ipp);
     let Some(model) = answer.and_then(|answer| answer.body).and_then(model) else {
-        // Known, and the next answer may tell.
-        return Outcome::More;
+        return Outcome::Known;
     };
     facts.server_bytes(Field::IppModel, model);
     Outcome::Done
@@ -68,9 +67,8 @@ const IDENTITY: &[u8] = b"@PJL INFO ID";
 
 pub(super) fn parse_pjl(talk: &Talk<'_>, facts: &mut TalkFacts<'_>) -> Outcome {
     let client = talk.client.strip_prefix(UNIVERSAL_EXIT);
-    if !head::may_begin(client.unwrap_or(talk.client), PJL)
-        && !head::may_begin(talk.client, UNIVERSAL_EXIT)
-    {
+    let commands = client.unwrap_or(talk.client);
+    if !head::may_begin(commands, PJL) && !head::may_begin(talk.client, UNIVERSAL_EXIT) {
         return Outcome::NotMine;
     }
     let mut server = talk.server;
@@ -78,7 +76,7 @@ pub(super) fn parse_pjl(talk: &Talk<'_>, facts: &mut TalkFacts<'_>) -> Outcome {
         // The identity stands in the next line, in quotes.
         if line.starts_with(IDENTITY) {
             let Some(identity) = head::line(&mut server) else {
-                return Outcome::More;
+                return Outcome::Known;
             };
             let quoted = identity.trim_ascii();
             let identity = quoted
@@ -88,7 +86,10 @@ pub(super) fn parse_pjl(talk: &Talk<'_>, facts: &mut TalkFacts<'_>) -> Outcome {
             return Outcome::Done;
         }
     }
-    Outcome::More
+    match commands.starts_with(PJL) {
+        true => Outcome::Known,
+        false => Outcome::More,
+    }
 }
 
 #[cfg(test)]

@@ -8,6 +8,9 @@ use super::wire;
 const LONG_HEADER: u8 = 0xc0;
 const VERSION_1: u32 = 1;
 const VERSION_2: u32 = 0x6b33_43cf;
+/// From Q046 on Google's own QUIC had the same header: `Q` and three digits.
+const GOOGLE: core::ops::RangeInclusive<u32> =
+    u32::from_be_bytes(*b"Q046")..=u32::from_be_bytes(*b"Q059");
 /// Drafts of version 1.
 const DRAFTS: core::ops::RangeInclusive<u32> = 0xff00_0017..=0xff00_0022;
 const CONNECTION_ID_MAX: usize = 20;
@@ -23,8 +26,12 @@ fn is_long_header(payload: &[u8]) -> Option<bool> {
     let first = wire::u8(&mut rest)?;
     let version = wire::u32(&mut rest)?;
     let known = [VERSION_1, VERSION_2].contains(&version) || DRAFTS.contains(&version);
-    if first & LONG_HEADER != LONG_HEADER || !known {
+    if first & LONG_HEADER != LONG_HEADER || !(known || GOOGLE.contains(&version)) {
         return Some(false);
+    }
+    if GOOGLE.contains(&version) {
+        // Both lengths of identifiers share one byte.
+        return Some(rest.len() > 1 + 8);
     }
     let destination = wire::behind_u8(&mut rest)?;
     let source = wire::behind_u8(&mut rest)?;

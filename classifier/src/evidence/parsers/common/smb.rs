@@ -25,14 +25,16 @@ pub(super) fn parse(talk: &Talk<'_>, facts: &mut TalkFacts<'_>) -> Outcome {
     if !may_begin(talk.client) || !may_begin(talk.server) {
         return Outcome::NotMine;
     }
+    let mut outcome = Outcome::More;
     let [client, server] = [talk.client, talk.server].map(messages);
     for (kind, message) in client {
+        outcome = Outcome::Known;
         tell(kind, message, &mut |field, text| facts.client(field, text));
     }
     for (kind, message) in server {
         tell(kind, message, &mut |field, text| facts.server(field, text));
     }
-    Outcome::More
+    outcome
 }
 
 /// Whether a session of NetBIOS may begin like this, and carry SMB.

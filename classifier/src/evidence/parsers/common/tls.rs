@@ -58,7 +58,7 @@ fn parse_server(server: &[u8], facts: &mut TalkFacts<'_>) -> Outcome {
     // Behind the records of a handshake comes what is encrypted: no certificate any more.
     match handshake.ended {
         true => Outcome::Done,
-        false => Outcome::More,
+        false => Outcome::Known,
     }
 }
 

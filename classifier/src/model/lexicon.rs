@@ -1,0 +1,115 @@
+//! What devices of each type were heard to say in training, and how steadily they say it.
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+
+use serde::Deserialize;
+
+use super::manifest::LEXICON;
+use super::refusal::Refusal;
+
+/// Chance that a device of none of the types says something new in any one field.
+const NEW_OF_OTHERS: f64 = 0.5;
+/// Stands between field and value; words of values do not count here.
+const VALUE: char = '=';
+
+/// What was learnt of tokens.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Lexicon {
+    /// Log-odds of each type before anything is said.
+    bias: Vec<f32>,
+    types: Vec<Habits>,
+    tokens: HashMap<String, Token>,
+}
+
+/// How devices of a type speak.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Habits {
+    /// Captures of training.
+    captures: u32,
+    fields: BTreeMap<String, Habit>,
+}
+
+/// How they use a field.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Habit {
+    /// Captures in which it was used.
+    shown: u32,
+    /// Of these, captures with a value that no other capture of the type has.
+    new: u32,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Token {
+    /// Type and the log-odds the token adds to it.
+    weights: Vec<(usize, f32)>,
+    /// Types that were heard to say it in more than one capture.
+    seen: HashSet<usize>,
+}
+
+impl Lexicon {
+    /// Whether all numbers of types are below `types`.
+    pub(super) fn check(&self, types: usize) -> Result<(), Refusal> {
+        let fits = |token: &Token| {
+            let weights = token.weights.iter().map(|(index, _)| index);
+            weights.chain(&token.seen).all(|index| *index < types)
+        };
+        if self.bias.len() != types || self.types.len() != types || !self.tokens.values().all(fits)
+        {
+            return Err(Refusal::nonsense(
+                LEXICON,
+                "types that the manifest does not have",
+            ));
+        }
+        Ok(())
+    }
+
+    /// Log-odds of each type after these tokens.
+    pub(super) fn scores(&self, said: &HashSet<String>) -> Vec<f32> {
+        let mut scores = self.bias.clone();
+        for token in said.iter().filter_map(|token| self.tokens.get(token)) {
+            for (index, weight) in &token.weights {
+                scores[*index] += weight;
+            }
+        }
+        scores
+    }
+
+    /// How much better the tokens fit a type than a device of none: log of the likelihood ratio,
+    /// each field counted once.
+    pub(super) fn consistency(&self, kind: usize, said: &HashSet<String>) -> f64 {
+        let mut fields: BTreeMap<&str, bool> = BTreeMap::new();
+        for token in said {
+            if let Some((field, _)) = token.split_once(VALUE) {
+                let known = self
+                    .tokens
+                    .get(token)
+                    .is_some_and(|t| t.seen.contains(&kind));
+                *fields.entry(field).or_default() |= !known;
+            }
+        }
+        let habits = &self.types[kind];
+        let ratio = |(field, new): (&str, bool)| {
+            let chance = habits.chance_of_new(field);
+            if new {
+                (chance / NEW_OF_OTHERS).ln()
+            } else {
+                ((1.0 - chance) / (1.0 - NEW_OF_OTHERS)).ln()
+            }
+        };
+        fields.into_iter().map(ratio).sum()
+    }
+}
+
+impl Habits {
+    /// Chance that a device of the type says something in this field that was not heard before.
+    fn chance_of_new(&self, field: &str) -> f64 {
+        match self.fields.get(field) {
+            Some(habit) => (f64::from(habit.new) + 0.5) / (f64::from(habit.shown) + 1.0),
+            None => 0.5 / (f64::from(self.captures) + 1.0),
+        }
+    }
+}

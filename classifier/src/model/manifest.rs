@@ -1,0 +1,229 @@
+//! What a model consists of: a signed list of its files, read with bounds before anything in them
+//! is believed.
+
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::Read;
+use std::path::Path;
+
+use ed25519_dalek::{Signature, Signer, SigningKey, VerifyingKey};
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+
+use super::refusal::Refusal;
+
+/// Format of the manifest and of the files it lists.
+pub const FORMAT: u32 = 1;
+/// The signed list of files.
+pub const MANIFEST: &str = "manifest.json";
+/// Signature of the manifest in hexadecimal digits.
+pub const SIGNATURE: &str = "manifest.sig";
+/// The files of a model, each with the most bytes it may have.
+pub const FILES: [(&str, u64); 5] = [
+    (GRAPH, 4 << 20),
+    (LEXICON, 4 << 20),
+    (STATISTICS, 2 << 20),
+    (CALIBRATION, 64 << 10),
+    (GOLDEN, 1 << 20),
+];
+pub(super) const GRAPH: &str = "model.onnx";
+pub(super) const LEXICON: &str = "lexicon.json";
+pub(super) const STATISTICS: &str = "statistics.json";
+pub(super) const CALIBRATION: &str = "calibration.json";
+pub(super) const GOLDEN: &str = "golden.json";
+
+const MANIFEST_BYTES_MAX: u64 = 256 << 10;
+const SIGNATURE_BYTES_MAX: u64 = 256;
+/// A signature of a manifest is good for nothing else.
+const CONTEXT: &[u8] = b"wardline model manifest\0";
+
+/// The list.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Manifest {
+    /// [`FORMAT`].
+    pub format: u32,
+    /// What the model is called.
+    pub name: String,
+    /// Grows with every model; never goes back.
+    pub version: u64,
+    /// Hash of the features' schema, in hexadecimal digits.
+    pub schema: String,
+    /// Types of device the model tells apart, in the order of its output.
+    pub types: Vec<String>,
+    /// Role of each type.
+    pub type_roles: Vec<crate::Role>,
+    /// Roles the model tells apart, in the order of its output.
+    pub roles: Vec<crate::Role>,
+    /// SHA-256 of each file, in hexadecimal digits.
+    pub files: BTreeMap<String, String>,
+}
+
+/// The keys whose signatures count.
+#[derive(Debug, Clone)]
+pub struct Trust(Vec<VerifyingKey>);
+
+impl Trust {
+    /// The key of the project, fixed when the program was built.
+    ///
+    /// # Errors
+    /// When the program was built with something that is no key.
+    pub fn project() -> Result<Self, Refusal> {
+        Self::keys([include_str!("../../../models/project.pub")])
+    }
+
+    /// Keys in hexadecimal digits, such as a hospital's own in place of the project's.
+    ///
+    /// # Errors
+    /// When one of them is no key.
+    pub fn keys<'a>(keys: impl IntoIterator<Item = &'a str>) -> Result<Self, Refusal> {
+        let key = |text: &str| {
+            let bytes: Option<[u8; 32]> = from_hex(text.trim());
+            bytes.and_then(|bytes| VerifyingKey::from_bytes(&bytes).ok())
+        };
+        let keys: Option<Vec<_>> = keys.into_iter().map(key).collect();
+        keys.map(Self).ok_or_else(|| {
+            Refusal::nonsense(
+                "public key",
+                "64 hexadecimal digits of an Ed25519 key are expected",
+            )
+        })
+    }
+
+    fn accepts(&self, manifest: &[u8], signature: &str) -> bool {
+        let Some(bytes) = from_hex::<64>(signature.trim()) else {
+            return false;
+        };
+        let (signed, signature) = (signed(manifest), Signature::from_bytes(&bytes));
+        let verifies = |key: &VerifyingKey| key.verify_strict(&signed, &signature).is_ok();
+        self.0.iter().any(verifies)
+    }
+}
+
+/// A manifest that was signed and the files it lists.
+#[derive(Debug)]
+pub struct Bundle {
+    /// The list.
+    pub manifest: Manifest,
+    files: BTreeMap<&'static str, Vec<u8>>,
+}
+
+impl Bundle {
+    /// Reads a folder.
+    ///
+    /// # Errors
+    /// When a file is missing, too long or not the one that was signed, or no trusted key signed.
+    pub fn read(folder: &Path, trust: &Trust) -> Result<Self, Refusal> {
+        Self::gather(trust, |file, limit| bounded(folder, file, limit))
+    }
+
+    /// From files that are at hand already.
+    ///
+    /// # Errors
+    /// As [`Bundle::read`].
+    pub fn of(files: &[(&'static str, &[u8])], trust: &Trust) -> Result<Self, Refusal> {
+        Self::gather(trust, |file, limit| {
+            match files.iter().find(|(name, _)| *name == file) {
+                Some((_, bytes)) if bytes.len() as u64 > limit => {
+                    Err(Refusal::Oversized { file, limit })
+                }
+                Some((_, bytes)) => Ok(bytes.to_vec()),
+                None => Err(Refusal::Unreadable {
+                    file: file.to_owned(),
+                    error: std::io::ErrorKind::NotFound.into(),
+                }),
+            }
+        })
+    }
+
+    fn gather(
+        trust: &Trust,
+        read: impl Fn(&'static str, u64) -> Result<Vec<u8>, Refusal>,
+    ) -> Result<Self, Refusal> {
+        let text = read(MANIFEST, MANIFEST_BYTES_MAX)?;
+        let signature = read(SIGNATURE, SIGNATURE_BYTES_MAX)?;
+        // Nothing of the manifest is looked at before this.
+        if !trust.accepts(&text, &String::from_utf8_lossy(&signature)) {
+            return Err(Refusal::Unsigned);
+        }
+        let manifest: Manifest =
+            serde_json::from_slice(&text).map_err(|error| Refusal::nonsense(MANIFEST, error))?;
+        if manifest.format != FORMAT {
+            return Err(Refusal::Format {
+                format: manifest.format,
+            });
+        }
+        let mut files = BTreeMap::new();
+        for (file, limit) in FILES {
+            let bytes = read(file, limit)?;
+            if manifest.files.get(file) != Some(&to_hex(&Sha256::digest(&bytes))) {
+                return Err(Refusal::Changed { file });
+            }
+            files.insert(file, bytes);
+        }
+        Ok(Self { manifest, files })
+    }
+
+    /// One of [`FILES`].
+    pub(super) fn file(&self, name: &'static str) -> &[u8] {
+        self.files.get(name).map_or(&[], Vec::as_slice)
+    }
+
+    /// One of [`FILES`] that is JSON.
+    pub(super) fn json<'a, T: Deserialize<'a>>(&'a self, name: &'static str) -> Result<T, Refusal> {
+        serde_json::from_slice(self.file(name)).map_err(|error| Refusal::nonsense(name, error))
+    }
+}
+
+/// Signs a manifest, as whoever trains a model does.
+pub fn sign(manifest: &[u8], key: &[u8; 32]) -> String {
+    to_hex(
+        &SigningKey::from_bytes(key)
+            .sign(&signed(manifest))
+            .to_bytes(),
+    )
+}
+
+/// The public half of a key, as [`Trust::keys`] takes it.
+pub fn public_half(key: &[u8; 32]) -> String {
+    to_hex(SigningKey::from_bytes(key).verifying_key().as_bytes())
+}
+
+fn signed(manifest: &[u8]) -> Vec<u8> {
+    [CONTEXT, manifest].concat()
+}
+
+fn bounded(folder: &Path, file: &'static str, limit: u64) -> Result<Vec<u8>, Refusal> {
+    let path = folder.join(file);
+    let unreadable = |error| Refusal::Unreadable {
+        file: path.display().to_string(),
+        error,
+    };
+    let mut bytes = Vec::new();
+    let open = File::open(&path).map_err(unreadable)?;
+    open.take(limit + 1)
+        .read_to_end(&mut bytes)
+        .map_err(unreadable)?;
+    if bytes.len() as u64 > limit {
+        return Err(Refusal::Oversized { file, limit });
+    }
+    Ok(bytes)
+}
+
+pub(super) fn to_hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+fn from_hex<const N: usize>(text: &str) -> Option<[u8; N]> {
+    let digits = text.as_bytes();
+    let mut bytes = [0; N];
+    if digits.len() != 2 * N {
+        return None;
+    }
+    for (byte, pair) in bytes.iter_mut().zip(digits.chunks_exact(2)) {
+        let high = char::from(pair[0]).to_digit(16)?;
+        let low = char::from(pair[1]).to_digit(16)?;
+        *byte = (high * 16 + low) as u8;
+    }
+    Some(bytes)
+}

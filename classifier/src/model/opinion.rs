@@ -1,0 +1,229 @@
+//! From a window and what was said to an opinion.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+
+use wardline_policy::MacAddr;
+
+use super::plans::{self, Output};
+use super::token::tokens;
+use super::{Model, Refusal};
+use crate::decide::{Contribution, Opinion};
+use crate::features::{FEATURES, Features};
+use crate::{Fact, Role};
+
+/// Numbers that an opinion names as reasons.
+const CONTRIBUTIONS: usize = 5;
+/// What moves a role less is no reason.
+const MOVES_MIN: f64 = 0.1;
+
+/// What an opinion is asked about.
+#[derive(Debug, Clone)]
+pub struct Window {
+    features: Features,
+    said: HashSet<String>,
+}
+
+impl Window {
+    /// The numbers of some traffic of a device and the facts known of it by then. Its address
+    /// serves to leave out what names the unit.
+    pub fn new<'a>(
+        features: Features,
+        facts: impl IntoIterator<Item = &'a Fact>,
+        mac: MacAddr,
+    ) -> Self {
+        let said = facts.into_iter().flat_map(|fact| tokens(fact, mac));
+        Self {
+            features,
+            said: said.collect(),
+        }
+    }
+}
+
+/// A model at work on one thread.
+#[derive(Debug)]
+pub struct Session {
+    model: Arc<Model>,
+    network: plans::Session,
+}
+
+impl Session {
+    /// Makes a model ready for this thread.
+    ///
+    /// # Errors
+    /// When tract cannot run it.
+    pub fn new(model: Arc<Model>) -> Result<Self, Refusal> {
+        Ok(Self {
+            network: model.plans.session()?,
+            model,
+        })
+    }
+
+    /// The model.
+    pub fn model(&self) -> &Arc<Model> {
+        &self.model
+    }
+
+    /// An opinion of each window, without reasons.
+    ///
+    /// # Errors
+    /// When tract cannot run the network.
+    pub fn opinions(&mut self, windows: &[Window]) -> Result<Vec<Opinion>, Refusal> {
+        let features: Vec<Features> = windows.iter().map(|window| window.features).collect();
+        let outputs = self.run(&features)?;
+        let each = windows.iter().zip(&outputs);
+        Ok(each
+            .map(|(window, output)| self.model.opinion(&window.said, output))
+            .collect())
+    }
+
+    /// An opinion of one window, with the numbers that moved it most.
+    ///
+    /// # Errors
+    /// When tract cannot run the network.
+    pub fn opinion(&mut self, window: &Window) -> Result<Opinion, Refusal> {
+        let output = self.run(&[window.features])?;
+        let mut opinion = match output.as_slice() {
+            [output] => self.model.opinion(&window.said, output),
+            _ => return Err(Refusal::Plan("one window has no single answer".to_owned())),
+        };
+        let best = opinion.roles.iter().max_by(|a, b| a.1.total_cmp(&b.1));
+        if let Some(&(role, chance)) = best {
+            opinion.contributions = self.contributions(window, role, chance)?;
+        }
+        Ok(opinion)
+    }
+
+    /// What changes when one number after the other is what it is on average.
+    fn contributions(
+        &mut self,
+        window: &Window,
+        role: Role,
+        chance: f64,
+    ) -> Result<Vec<Contribution>, Refusal> {
+        let mean = self.model.statistics.mean;
+        let without = |index: usize| {
+            let mut features = window.features;
+            features[index] = mean[index];
+            features
+        };
+        let outputs = self.run(&(0..FEATURES.len()).map(without).collect::<Vec<_>>())?;
+        let log_odds = |chance: f64| (chance.max(1e-9) / (1.0 - chance).max(1e-9)).ln();
+        let mut moved: Vec<(usize, f64)> = outputs
+            .iter()
+            .map(|output| {
+                let roles = self.model.opinion(&window.said, output).roles;
+                let other = roles
+                    .iter()
+                    .find(|(of, _)| *of == role)
+                    .map_or(0.0, |(_, c)| *c);
+                log_odds(chance) - log_odds(other)
+            })
+            .enumerate()
+            .filter(|(_, moves)| moves.abs() >= MOVES_MIN)
+            .collect();
+        moved.sort_by(|a, b| b.1.abs().total_cmp(&a.1.abs()));
+        moved.truncate(CONTRIBUTIONS);
+        let usual = self.model.statistics.usual.get(&role);
+        let tell = |(index, moves): (usize, f64)| {
+            let range = usual.map(|ranges| ranges[index]);
+            contribution(index, window.features[index], (role, range), moves)
+        };
+        Ok(moved.into_iter().map(tell).collect())
+    }
+
+    fn run(&mut self, features: &[Features]) -> Result<Vec<Output>, Refusal> {
+        let failed = |error| Refusal::Plan(format!("{error:#}"));
+        self.network.run(features).map_err(failed)
+    }
+}
+
+fn contribution(
+    index: usize,
+    value: f32,
+    (role, usual): (Role, Option<(f32, f32)>),
+    log_odds: f64,
+) -> Contribution {
+    let feature = &FEATURES[index];
+    let mut sentence = feature.say(value);
+    if let Some((low, high)) = usual {
+        sentence += &format!(
+            "; in training, {}: {}",
+            role.words(),
+            feature.range(low, high)
+        );
+    }
+    Contribution {
+        feature: feature.name.to_owned(),
+        sentence,
+        value: feature.quantity(value),
+        usual: usual.map(|(low, high)| (feature.quantity(low), feature.quantity(high))),
+        log_odds,
+    }
+}
+
+impl Model {
+    /// Adds up what the network and the lexicon say.
+    fn opinion(&self, said: &HashSet<String>, output: &Output) -> Opinion {
+        let [by_types, by_roles, place] = &output.heads;
+        let fusion = self.statistics.fusion;
+        let network = log_softmax(by_types);
+        let lexicon = log_softmax(&self.lexicon.scores(said));
+        let both = network.iter().zip(&lexicon);
+        let scores: Vec<f32> = both
+            .map(|(network, lexicon)| fusion.network * network + fusion.lexicon * lexicon)
+            .collect();
+        let types = log_softmax(&scores);
+        let best = (0..types.len()).max_by(|a, b| types[*a].total_cmp(&types[*b]));
+        let novelty = best.map_or(1.0, |best| self.novelty(best, types[best], said, place));
+        Opinion {
+            roles: self.roles(&types, by_roles),
+            types: self
+                .manifest
+                .types
+                .iter()
+                .zip(&types)
+                .map(|(name, score)| (name.clone(), f64::from(score.exp())))
+                .collect(),
+            novelty,
+            contributions: Vec::new(),
+        }
+    }
+
+    /// Roles by way of the types, and as the network sees them itself.
+    fn roles(&self, types: &[f32], by_roles: &[f32]) -> Vec<(Role, f64)> {
+        let share = self.statistics.fusion.roles;
+        let mut chances = [0.0; Role::COUNT];
+        for (role, score) in self.manifest.type_roles.iter().zip(types) {
+            chances[role.index()] += (1.0 - share) * f64::from(score.exp());
+        }
+        for (role, score) in self.manifest.roles.iter().zip(log_softmax(by_roles)) {
+            chances[role.index()] += share * f64::from(score.exp());
+        }
+        let each = Role::ALL.iter().map(|role| (*role, chances[role.index()]));
+        each.filter(|(_, chance)| *chance > 0.0).collect()
+    }
+
+    /// Probability that the device is of none of the types, the best of which is given.
+    fn novelty(&self, best: usize, certainty: f32, said: &HashSet<String>, place: &[f32]) -> f64 {
+        let weights = self.statistics.novelty;
+        let centre = &self.statistics.centres[best];
+        let squares = place
+            .iter()
+            .zip(centre)
+            .map(|(a, b)| f64::from(a - b).powi(2));
+        let distance: f64 = squares.sum::<f64>().ln_1p();
+        let log_odds = weights.bias
+            + weights.certainty * f64::from(certainty)
+            + weights.consistency * self.lexicon.consistency(best, said)
+            + weights.distance * distance;
+        1.0 / (1.0 + (-log_odds).exp())
+    }
+}
+
+fn log_softmax(scores: &[f32]) -> Vec<f32> {
+    let highest = scores.iter().copied().fold(f32::NEG_INFINITY, f32::max);
+    let sum: f32 = scores.iter().map(|score| (score - highest).exp()).sum();
+    let whole = highest + sum.ln();
+    scores.iter().map(|score| score - whole).collect()
+}
