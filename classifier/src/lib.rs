@@ -13,6 +13,7 @@ pub mod device;
 pub mod evidence;
 pub mod fact;
 pub mod features;
+pub mod identify;
 pub mod knowledge;
 pub mod learn;
 pub mod model;

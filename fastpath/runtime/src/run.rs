@@ -22,7 +22,8 @@ use crate::config::{Config, Driver, HugePages, Ports};
 use crate::events::EventLog;
 use crate::fleet::Fleet;
 use crate::heartbeat;
-use crate::mailbox::Mailbox;
+use crate::identify::{self, Identities};
+use crate::mailbox::{Mailbox, Room};
 use crate::policy::{self, Compiled, PolicyKeeper};
 use crate::ports::{self, OpenPort, side_name};
 use crate::server::{self, Gateway, Socket};
@@ -60,7 +61,7 @@ pub fn run(config: &Config, clock: Clock, detach: bool) -> Result<()> {
         .collect::<Result<Vec<_>, _>>()?;
     let mailboxes: Vec<_> = cores
         .iter()
-        .map(|_| Arc::new(Mailbox::new(config.limits.events as usize)))
+        .map(|_| Arc::new(Mailbox::new(room(config))))
         .collect();
     let fleet = Fleet::new(mailboxes);
     let engines = engines(config, clock, &compiled, cores.len());
@@ -107,7 +108,15 @@ pub fn run(config: &Config, clock: Clock, detach: bool) -> Result<()> {
         generation,
     ));
     let (stop, stopped) = mpsc::channel(1);
+    let identities = Arc::new(Identities::default());
+    let identification = identify::start(
+        config,
+        &fleet,
+        (Arc::clone(&identities), Arc::clone(&events)),
+        (clock, &cores),
+    )?;
     let gateway = Gateway {
+        identities,
         fleet: fleet.clone(),
         ports,
         policy,
@@ -121,7 +130,18 @@ pub fn run(config: &Config, clock: Clock, detach: bool) -> Result<()> {
         stop,
     };
     let socket_detach = runtime.block_on(serve(config, gateway, stopped))?;
+    identification.stop();
     stop_workers(config, &fleet, running, detach || socket_detach)
+}
+
+/// What each worker's mailbox must hold.
+fn room(config: &Config) -> Room {
+    let limits = &config.limits;
+    Room {
+        events: limits.events as usize,
+        windows: limits.windows as usize,
+        samples: limits.samples as usize,
+    }
 }
 
 /// Aborts the process when a worker panics: its sockets close, and the kernel's bridge carries on
@@ -235,10 +255,15 @@ fn memory_status(memory: Memory, wanted: HugePages) -> view::MemoryStatus {
 fn engines(config: &Config, clock: Clock, compiled: &Compiled, count: usize) -> Vec<Engine> {
     // A random key for each start, so that nobody outside can aim at one place of a table.
     let seed = RandomState::new().hash_one("flow table");
+    let mut limits = config.limits.clone();
+    if !config.classifier.enabled {
+        // Nobody would fetch them.
+        (limits.window_s, limits.samples) = (0, 0);
+    }
     (0..count)
         .map(|_| {
             let snapshot = Arc::clone(&compiled.snapshot);
-            Engine::new(config.limits.clone(), seed, snapshot, clock.now_ns())
+            Engine::new(limits.clone(), seed, snapshot, clock.now_ns())
         })
         .collect()
 }

@@ -91,9 +91,7 @@ impl Loop {
             self.last_round.1 = frames > 0;
             if frames == 0 || self.turns.polls.is_multiple_of(ROUNDS_BETWEEN_EVENTS) {
                 self.tell_events();
-                self.own
-                    .engine
-                    .drain_windows(|_| self.turns.feature_windows += 1);
+                self.hand_out();
             }
             if frames == 0 {
                 self.own.engine.upkeep(now_ns);
@@ -189,6 +187,28 @@ impl Loop {
         engine.drain_events(|event| mailbox.tell(event));
     }
 
+    /// Windows and samples for the classifier, whose time is its own: what it does not fetch is
+    /// counted and gone.
+    fn hand_out(&mut self) {
+        let Worker {
+            engine, mailbox, ..
+        } = &mut self.own;
+        let turns = &mut self.turns;
+        engine.drain_windows(|window| {
+            turns.feature_windows += 1;
+            turns.unfetched[0] += u64::from(mailbox.hand_window(window).is_err());
+        });
+        while let Some(sample) = engine.next_sample() {
+            if let Err(sample) = mailbox.hand_sample(sample) {
+                turns.unfetched[1] += 1;
+                engine.give_back(sample);
+            }
+        }
+        while let Some(sample) = mailbox.returned_sample() {
+            engine.give_back(sample);
+        }
+    }
+
     /// At most one command a round. Returns whether it was the last one.
     fn obey(&mut self) -> bool {
         let Some(command) = self.own.mailbox.next_command() else {
@@ -240,6 +260,8 @@ impl Loop {
         }
         let mut turns = self.turns;
         turns.elapsed_ns = self.last_round.0 - self.started_ns;
+        let lost = self.own.engine.unfetched();
+        turns.unfetched = [0, 1].map(|kind| turns.unfetched[kind] + lost[kind]);
         self.turns.longest_round_ns = 0;
         Report {
             counters,
