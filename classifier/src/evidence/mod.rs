@@ -13,6 +13,8 @@ mod conversation;
 mod exchanges;
 mod half;
 mod parsers;
+#[cfg(test)]
+mod privacy;
 mod reader;
 mod streams;
 #[cfg(test)]
