@@ -4,6 +4,7 @@
 //! simulated ward is the laboratory's business (`wardline-lab`).
 
 mod cost;
+mod fuzz;
 mod setup;
 mod showcase;
 mod stages;
@@ -37,6 +38,8 @@ enum Task {
         #[arg(long)]
         bless: bool,
     },
+    /// Fuzz the classifier's parsers
+    Fuzz(fuzz::FuzzArgs),
     /// Start or stop the simulated ward alone (root)
     Ward {
         #[command(subcommand)]
@@ -152,6 +155,7 @@ fn run(task: Task) -> Result<bool> {
         Task::Test(args) => return Ok(stages::run(&args.stages)),
         Task::Cost { bless: true } => cost::bless()?,
         Task::Cost { bless: false } => cost::check()?,
+        Task::Fuzz(args) => return fuzz::run(&args),
         Task::Ward { action } => ward(&action)?,
         Task::Bench { action } => bench(&action)?,
         Task::Tidy => tidy::run()?,

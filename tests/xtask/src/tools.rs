@@ -24,13 +24,16 @@ pub fn root() -> Result<PathBuf> {
 
 /// A folder for what is worth keeping between runs but not in the repository.
 pub fn scratch() -> Result<PathBuf> {
-    let programs = program_folder()?;
-    let target = programs
-        .parent()
-        .context("cargo's target folder has no name")?;
-    let folder = target.join("lab");
+    let folder = target()?.join("lab");
     fs::create_dir_all(&folder).with_context(|| format!("creating {}", folder.display()))?;
     Ok(folder)
+}
+
+/// Cargo's target folder.
+pub fn target() -> Result<PathBuf> {
+    let programs = program_folder()?;
+    let target = programs.parent().map(Path::to_path_buf);
+    target.context("cargo's target folder has no name")
 }
 
 /// The laboratory's Python environment, made by `setup`.
