@@ -15,6 +15,8 @@ mod exchanges;
 pub mod fuzz;
 mod half;
 mod parsers;
+#[cfg(test)]
+mod privacy;
 mod reader;
 mod streams;
 #[cfg(test)]
