@@ -181,7 +181,7 @@ pub const TARGETS: &[Target] = &[
         figure: "bytes of an IPv4 conversation, features included",
         bound: Bound::AtMost(128.0),
         above: Point {
-            suite: Suite::Memory,
+            suite: Suite::Policy,
             system: "wardline",
             metric: "bytes per IPv4 flow",
             corner: "memory",
