@@ -155,7 +155,11 @@ impl Evidence {
                 Weight::own(Role::DeviceGateway, 3.5),
             ]
         } else {
-            vec![Weight::own(Role::DeviceGateway, 7.5)]
+            vec![
+                Weight::own(Role::DeviceGateway, 6.0),
+                Weight::own(Role::Telemetry, 3.0),
+                Weight::own(Role::CentralStation, 2.0),
+            ]
         };
         weights.extend(bedside.map(|role| Weight::own(role, -4.0)));
         Some(Noted {

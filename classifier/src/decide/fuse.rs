@@ -64,7 +64,12 @@ pub(super) fn add_up<'a>(evidence: impl IntoIterator<Item = &'a Meaning>) -> [f6
         for weight in &meaning.weights {
             let key = (weight.row, weight.role, weight.log_odds > 0.0);
             let place = rows.entry(key).or_insert((0.0, meaning.family));
-            if weight.log_odds.abs() > place.0.abs() {
+            let (heavier, as_heavy) = (
+                weight.log_odds.abs() > place.0.abs(),
+                weight.log_odds.abs() == place.0.abs(),
+            );
+            // Of two families the same one whatever came first.
+            if heavier || as_heavy && meaning.family < place.1 {
                 *place = (weight.log_odds, meaning.family);
             }
         }
@@ -116,5 +121,117 @@ fn softmax(scores: [f64; Role::COUNT], other: f64) -> Chances {
     Chances {
         by_role: by_role.map(|chance| chance / sum),
         other: other / sum,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::knowledge::weigh;
+    use crate::{Fact, Field};
+
+    /// Facts of any field with a value that some table may know.
+    fn meaning() -> impl Strategy<Value = Meaning> {
+        let words = prop::sample::select(vec![
+            "camera",
+            "smart plug",
+            "CT Image Storage",
+            "ADT^A01",
+            "ORU^R01",
+            "urn:Belkin:device:bridge:1",
+            "dicom",
+            "dhcp",
+            "ci=7",
+            "monitor",
+            "gateway",
+            "tcp/3613",
+            "anything",
+        ]);
+        let field = prop::sample::select(Field::ALL.to_vec());
+        (field, words).prop_map(|(field, words)| weigh(&Fact::new(field, words).unwrap()))
+    }
+
+    fn opinion() -> impl Strategy<Value = Option<Opinion>> {
+        let roles = prop::collection::vec(0.0..1f64, Role::COUNT);
+        let some = (roles, 0.0..1f64).prop_map(|(chances, novelty)| {
+            let sum: f64 = chances.iter().sum::<f64>() + 1e-9;
+            let roles = Role::ALL.iter().copied();
+            Opinion {
+                roles: roles.zip(chances.iter().map(|c| c / sum)).collect(),
+                novelty,
+                ..Opinion::default()
+            }
+        });
+        prop::option::of(some)
+    }
+
+    proptest! {
+        #[test]
+        fn chances_sum_to_one(
+            evidence in prop::collection::vec(meaning(), 0..40),
+            opinion in opinion(),
+            temperature in 0.3..3f64,
+        ) {
+            let calibration = Calibration { temperature, ..Calibration::default() };
+            let chances = fuse(&evidence, opinion.as_ref(), &calibration);
+            let sum: f64 = Role::ALL.iter().map(|&role| chances.of(role)).sum();
+            prop_assert!((sum + chances.other() - 1.0).abs() < 1e-9);
+            prop_assert!(Role::ALL.iter().all(|&role| chances.of(role) >= 0.0));
+        }
+
+        #[test]
+        fn a_statement_for_a_role_alone_never_makes_it_less_probable(
+            evidence in prop::collection::vec(meaning(), 0..20),
+            opinion in opinion(),
+            role in prop::sample::select(Role::ALL.to_vec()),
+            log_odds in 0.1..8f32,
+            family in 0..12usize,
+        ) {
+            let families = [
+                Family::Registry, Family::Name, Family::Platform, Family::Asks, Family::WebClient,
+                Family::Announcement, Family::Service, Family::Conversation, Family::Dicom,
+                Family::Hl7, Family::Bedside, Family::Management,
+            ];
+            let calibration = Calibration::default();
+            let before = fuse(&evidence, opinion.as_ref(), &calibration);
+            let mut more = evidence.clone();
+            let mut statement = weigh(&Fact::new(Field::Hl7Version, "2.6").unwrap());
+            statement.family = families[family];
+            statement.weights = vec![crate::knowledge::Weight { role, log_odds, row: 60_000 }];
+            more.push(statement);
+            let after = fuse(&more, opinion.as_ref(), &calibration);
+            prop_assert!(after.of(role) >= before.of(role) - 1e-12);
+        }
+
+        #[test]
+        fn repeating_and_reordering_change_nothing(
+            evidence in prop::collection::vec(meaning(), 1..12),
+        ) {
+            let calibration = Calibration::default();
+            let once = fuse(&evidence, None, &calibration);
+            let twice = fuse(evidence.iter().rev().chain(&evidence), None, &calibration);
+            for &role in Role::ALL {
+                prop_assert!((once.of(role) - twice.of(role)).abs() < 1e-9, "{role}");
+            }
+        }
+    }
+
+    #[test]
+    fn without_evidence_the_model_is_taken_at_its_word() {
+        let opinion = Opinion {
+            roles: vec![(Role::Plug, 0.9), (Role::Hub, 0.1)],
+            novelty: 0.1,
+            ..Opinion::default()
+        };
+        let chances = fuse([], Some(&opinion), &Calibration::default());
+        assert!((chances.of(Role::Plug) - 0.67).abs() < 0.1, "{chances:?}");
+        let blind = Calibration {
+            model_weight: 0.0,
+            ..Calibration::default()
+        };
+        let chances = fuse([], Some(&opinion), &blind);
+        assert_eq!(chances, fuse([], None, &blind));
     }
 }

@@ -159,3 +159,152 @@ fn kept(role: Role, fresh: Answer) -> Answer {
         ..fresh
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::decide::{Calibration, Opinion, decide};
+    use crate::device::Evidence;
+    use crate::{Fact, Field};
+
+    const SECOND: u64 = 1_000_000_000;
+
+    /// What a model says of a plug: with this probability.
+    fn look(chance: f64) -> Answer {
+        look_of(Role::Plug, chance)
+    }
+
+    fn look_of(role: Role, chance: f64) -> Answer {
+        let rest = if role == Role::Hub {
+            Role::Plug
+        } else {
+            Role::Hub
+        };
+        let opinion = Opinion {
+            roles: vec![(role, chance), (rest, 1.0 - chance)],
+            ..Opinion::default()
+        };
+        let calibration = Calibration {
+            model_floor: 1e-6,
+            enter_alone: 0.9,
+            ..Calibration::default()
+        };
+        decide(&Evidence::default(), Some(&opinion), &calibration)
+    }
+
+    /// A device that says what it is.
+    fn proven(field: Field, value: &str) -> Answer {
+        let fact = Fact::new(field, value).unwrap();
+        let evidence = Evidence::of([(&fact, 0)], 0, 0);
+        decide(&evidence, None, &Calibration::default())
+    }
+
+    #[test]
+    fn a_guess_is_named_at_the_third_look_and_kept_through_doubt() {
+        let (mut holder, steadiness) = (Holder::default(), Steadiness::default());
+        let roles = |holder: &mut Holder, chances: &[f64]| -> Vec<Option<Role>> {
+            let answers = chances.iter().zip(1..);
+            answers
+                .map(|(&chance, s)| holder.look(look(chance), s * SECOND, &steadiness).role)
+                .collect()
+        };
+        let plug = Some(Role::Plug);
+        assert_eq!(
+            roles(&mut holder, &[0.95, 0.95, 0.7, 0.95, 0.95, 0.95]),
+            [None, None, None, None, None, plug]
+        );
+        assert_eq!(
+            roles(&mut holder, &[0.7, 0.55, 0.55, 0.7, 0.5, 0.5, 0.5]),
+            [plug, plug, plug, plug, plug, plug, None]
+        );
+    }
+
+    #[test]
+    fn a_proof_is_named_at_once_and_takes_the_place_of_a_guess() {
+        let (mut holder, steadiness) = (Holder::default(), Steadiness::default());
+        for s in 1..=3 {
+            holder.look(look(0.95), s * SECOND, &steadiness);
+        }
+        assert_eq!(holder.role(), Some(Role::Plug));
+        let proof = proven(Field::WsdTypes, "NetworkVideoTransmitter");
+        let answer = holder.look(proof, 4 * SECOND, &steadiness);
+        assert_eq!(answer.role, Some(Role::Camera));
+        assert!(answer.may_enforce);
+        // A proven role dwells, whatever the traffic looks like.
+        for s in 5..=600 {
+            let answer = holder.look(look(0.95), s * SECOND, &steadiness);
+            assert_eq!(answer.role, Some(Role::Camera));
+        }
+    }
+
+    #[test]
+    fn what_a_person_confirmed_stays_and_its_drift_is_said() {
+        let (mut holder, steadiness) = (Holder::default(), Steadiness::default());
+        holder.confirm(Some(Role::Plug), 0);
+        let first = holder.look(look(0.95), SECOND, &steadiness);
+        assert!(first.may_enforce && first.confirmed && first.drift.is_none());
+        let mut last = first;
+        for s in 2..=4 {
+            last = holder.look(look_of(Role::Hub, 0.97), s * SECOND, &steadiness);
+        }
+        assert_eq!(last.role, Some(Role::Plug));
+        assert!(last.may_enforce, "drift changes no policy");
+        let drift = last.drift.unwrap();
+        assert!(
+            drift.contains("No longer behaves as switchable plug"),
+            "{drift}"
+        );
+        assert!(drift.contains("smart-home hub"), "{drift}");
+        holder.confirm(None, 5 * SECOND);
+        let taken_back = holder.look(look(0.95), 6 * SECOND, &steadiness);
+        assert!(!taken_back.confirmed && taken_back.role.is_none());
+    }
+
+    #[test]
+    fn a_confirmed_device_that_was_never_recognised_does_not_drift() {
+        let (mut holder, steadiness) = (Holder::default(), Steadiness::default());
+        holder.confirm(Some(Role::NurseCall), 0);
+        for s in 1..=10 {
+            let answer = holder.look(look(0.6), s * SECOND, &steadiness);
+            assert_eq!((answer.role, answer.drift), (Some(Role::NurseCall), None));
+        }
+    }
+
+    proptest! {
+        /// Between two roles that are named there are as many looks as steadiness asks for.
+        #[test]
+        fn noise_never_makes_a_role_flap(chances in prop::collection::vec(0.0..1f64, 1..200)) {
+            let (mut holder, steadiness) = (Holder::default(), Steadiness::default());
+            let mut changes = Vec::new();
+            let mut named = None;
+            for (i, chance) in chances.iter().enumerate() {
+                let time_ns = i as u64 * 10 * SECOND;
+                holder.look(look(*chance), time_ns, &steadiness);
+                if holder.role().is_some() && holder.role() != named {
+                    changes.push(i);
+                    named = holder.role();
+                }
+            }
+            for pair in changes.windows(2) {
+                prop_assert!(pair[1] - pair[0] >= steadiness.looks as usize, "{changes:?}");
+            }
+        }
+
+        /// Noise around a good look that never falls to the leaving threshold changes nothing.
+        #[test]
+        fn noise_above_the_leaving_threshold_changes_nothing(
+            chances in prop::collection::vec(0.62..1f64, 1..200),
+        ) {
+            let (mut holder, steadiness) = (Holder::default(), Steadiness::default());
+            for s in 0..3 {
+                holder.look(look(0.99), s * SECOND, &steadiness);
+            }
+            for (i, chance) in chances.iter().enumerate() {
+                let answer = holder.look(look(*chance), i as u64 * SECOND, &steadiness);
+                prop_assert_eq!(answer.role, Some(Role::Plug));
+            }
+        }
+    }
+}

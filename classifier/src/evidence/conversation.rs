@@ -12,7 +12,7 @@ use super::Conversation;
 use crate::{About, Fact, Field};
 
 /// Most facts of one conversation; further ones are not told.
-const MAX_FACTS: usize = 64;
+const MAX_FACTS: usize = 128;
 
 /// One end: address (IPv4 mapped) and port.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -167,14 +167,14 @@ pub(super) fn speaks(of_client: bool, name: &str) -> Option<Fact> {
     Fact::new(field, name)
 }
 
-/// The fact that nobody knows what is spoken on this port.
-pub(super) fn opaque(of_client: bool, transport: &str, port: u16) -> Option<Fact> {
+/// The fact that nobody knows what is spoken over this, on this port.
+pub(super) fn opaque(of_client: bool, over: &str, port: u16) -> Option<Fact> {
     let field = if of_client {
         Field::OpaqueClient
     } else {
         Field::OpaqueServer
     };
-    Fact::new(field, &format!("{transport}/{port}"))
+    Fact::new(field, &format!("{over}/{port}"))
 }
 
 /// Values by conversation, at most so many; the oldest makes room.

@@ -144,10 +144,10 @@ impl Exchanges {
     }
 
     /// Whether the first datagram of a conversation seems to come from the one that was asked,
-    /// before the reader was there.
+    /// before the reader was there or from another address.
     fn looks_like_an_answer(&self, way: &Way) -> bool {
-        let of_service = |port: u16| port < FIRST_FREE_PORT || self.is_usual(port);
-        of_service(way.source.port) && !of_service(way.destination.port)
+        let rank = |port: u16| (self.is_usual(port), port < FIRST_FREE_PORT);
+        rank(way.source.port) > rank(way.destination.port)
     }
 
     fn is_usual(&self, port: u16) -> bool {

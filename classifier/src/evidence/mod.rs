@@ -11,8 +11,12 @@
 
 mod conversation;
 mod exchanges;
+#[cfg(any(test, fuzzing))]
+pub mod fuzz;
 mod half;
 mod parsers;
+#[cfg(test)]
+mod privacy;
 mod reader;
 mod streams;
 #[cfg(test)]

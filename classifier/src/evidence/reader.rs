@@ -144,6 +144,19 @@ mod tests {
         datagram.payload.starts_with(b"echo")
     }
 
+    fn veil(talk: &Talk<'_>, _: &mut TalkFacts<'_>) -> Outcome {
+        if talk.client.starts_with(b"hidden") {
+            Outcome::Done
+        } else {
+            Outcome::NotMine
+        }
+    }
+
+    static VEIL: Entry<TalkParser> = Entry {
+        name: "tls",
+        ports: &[443],
+        parse: veil,
+    };
     static HELLO: Entry<TalkParser> = Entry {
         name: "hello",
         ports: &[700],
@@ -166,7 +179,7 @@ mod tests {
             stream_bytes,
         };
         Reader {
-            streams: Streams::new(limits, vec![&DOUBTFUL, &HELLO]),
+            streams: Streams::new(limits, vec![&DOUBTFUL, &HELLO, &VEIL]),
             exchanges: Exchanges::new(limits, vec![&ECHO]),
             plain: parsers::frames().collect(),
         }
@@ -211,6 +224,17 @@ mod tests {
             ["client port.client tcp/9", "server port.server tcp/9"]
         );
         assert!(read(&mut reader, &tcp.client(4, b"more")).is_empty());
+    }
+
+    #[test]
+    fn what_is_hidden_is_told_with_its_port() {
+        let speaks = ["client protocol.client tls", "server protocol.server tls"];
+        let hides = ["client port.client tls/3613", "server port.server tls/3613"];
+        for (port, told) in [(443, speaks.to_vec()), (3613, [speaks, hides].concat())] {
+            let (mut reader, tcp) = (reader(100), Tcp::new(40_000, port));
+            read(&mut reader, &tcp.syn());
+            assert_eq!(read(&mut reader, &tcp.client(0, b"hidden")), told);
+        }
     }
 
     #[test]

@@ -18,6 +18,9 @@ const ACK: u8 = 16;
 const MAX_ASKED: u8 = 64;
 /// One bit for each in a [`Beginning`].
 pub(super) const MAX_PARSERS: usize = 128;
+/// What only hides another protocol, and the port on which nobody asks which.
+const VEIL: &str = "tls";
+const VEIL_PORT: u16 = 443;
 const CLIENT: usize = 0;
 const SERVER: usize = 1;
 
@@ -233,7 +236,7 @@ impl Stream {
         }
         if beginning.is_over(segment, limit) {
             if begun && beginning.recognised == 0 {
-                beginning.tell_opaque(ports[SERVER], telling);
+                beginning.tell_opaque("tcp", ports[SERVER], telling);
             }
             self.beginning = None;
         }
@@ -319,6 +322,9 @@ impl Beginning {
             if begun || (usual(SERVER) && !usual(CLIENT)) {
                 self.tell_speaks(entry.name, telling);
             }
+            if begun && entry.name == VEIL && ports[SERVER] != VEIL_PORT {
+                self.tell_opaque(VEIL, ports[SERVER], telling);
+            }
         }
         for (of_client, fact) in found {
             telling.tell(&mut self.told, of_client, fact);
@@ -343,12 +349,12 @@ impl Beginning {
         decided || exhausted || segment.has(RST) || self.finished == [true; 2]
     }
 
-    fn tell_opaque(&mut self, port: u16, telling: &mut Telling<'_>) {
+    fn tell_opaque(&mut self, over: &str, port: u16, telling: &mut Telling<'_>) {
         if self.halves.iter().all(|half| half.bytes().is_empty()) {
             return;
         }
         for of_client in [true, false] {
-            if let Some(fact) = opaque(of_client, "tcp", port) {
+            if let Some(fact) = opaque(of_client, over, port) {
                 telling.tell(&mut self.told, of_client, fact);
             }
         }

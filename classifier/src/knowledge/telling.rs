@@ -150,7 +150,7 @@ pub(super) const fn telling(field: Field) -> Telling {
         Field::DicomServes => (Dicom, "Serves {} in DICOM", None),
         Field::DicomImplementation => (Dicom, "Its DICOM software has the number {}", None),
         Field::DicomVersion => (Dicom, "Its DICOM software is '{}'", Some((0.7, Medium))),
-        Field::Hl7Application => (Hl7, "Sends HL7 messages as '{}'", Some((1.0, Medium))),
+        Field::Hl7Application => (Hl7, "Sends HL7 messages as '{}'", Some((1.1, Medium))),
         Field::Hl7Facility => (Hl7, "Sends HL7 messages from '{}'", None),
         Field::Hl7Sends => (Hl7, "Sends the HL7 message {}", None),
         Field::Hl7Receives => (Hl7, "Receives the HL7 message {}", None),

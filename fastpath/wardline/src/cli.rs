@@ -88,6 +88,9 @@ pub(crate) struct DevicesArgs {
     /// Only devices of this role
     #[arg(long)]
     pub role: Option<String>,
+    /// Only the device with this MAC address, with what it is taken for and why
+    #[arg(long)]
+    pub mac: Option<MacAddr>,
     /// Only devices in this mode
     #[arg(long, value_parser = mode)]
     pub mode: Option<Mode>,

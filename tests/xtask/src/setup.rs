@@ -20,6 +20,8 @@ const PACKAGE_LISTS: [&str; 3] = [
 ];
 /// The systems Wardline is measured beside.
 const BENCH_PACKAGES: &str = "bench/packages.txt";
+/// What the fuzzer is built with.
+const FUZZ_PACKAGES: &str = "classifier/fuzz/packages.txt";
 /// Pinned Python packages of the laboratory.
 const REQUIREMENTS: [&str; 2] = [
     "tests/lab/requirements.txt",
@@ -46,6 +48,14 @@ pub fn run() -> Result<()> {
 pub fn run_for_bench() -> Result<()> {
     run()?;
     install_packages(&[BENCH_PACKAGES])
+}
+
+/// What fuzzing needs, and nothing else.
+///
+/// # Errors
+/// When a package is missing and cannot be had.
+pub fn run_for_fuzz() -> Result<()> {
+    install_packages(&[FUZZ_PACKAGES])
 }
 
 fn install_packages(lists: &[&str]) -> Result<()> {

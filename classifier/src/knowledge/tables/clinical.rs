@@ -90,7 +90,7 @@ rules! {
     [Hl7Sends] ["^dft" "^zpm"] => [MedicationCabinet 4.5, ClinicalSystem 4.0] not THINGS,
         Medium, "Charges what it gives out ({})", "HL7 2.6 ch. 6; domain notes, medication cabinets";
     [Hl7Profile] ["ihe_pcd_00#*" "ihe_pcd_0##*"] =>
-        [InfusionPump 1.5, PatientMonitor 1.5, DeviceGateway 1.5, Ventilator 1.0, AnaesthesiaMachine 1.0, CentralStation 1.0] not NOT_CLINICAL,
+        [InfusionPump 1.5, PatientMonitor 1.5, DeviceGateway 1.5, Ventilator 1.5, AnaesthesiaMachine 1.5, Dialysis 1.5, Telemetry 1.5, CentralStation 1.0] not NOT_CLINICAL,
         Medium, "Speaks HL7 as patient-care devices do ({})", "IHE PCD TF-2";
     [Hl7Profile] ["lab-##*" "ihe_lab*" "law"] => [LabAnalyser 4.0] not NOT_CLINICAL,
         Medium, "Speaks HL7 as laboratory analysers do ({})", "IHE PaLM TF-2b";
@@ -110,7 +110,7 @@ rules! {
         [Dialysis 7.0, DeviceGateway 3.0] not NOT_CLINICAL,
         Strong, "Reports the observations of a dialysis machine ({})", "ISO/IEEE 11073-10101";
     [Client] ["^hl7" "^mllp$"] =>
-        [ClinicalSystem 1.5, PatientMonitor 1.0, InfusionPump 1.0, LabAnalyser 1.0, DeviceGateway 1.0, CentralStation 1.0, MedicationCabinet 0.5] not THINGS,
+        [ClinicalSystem 1.5, PatientMonitor 1.0, InfusionPump 1.0, LabAnalyser 1.0, DeviceGateway 1.0, CentralStation 1.0, MedicationCabinet 1.0, Ventilator 1.0, AnaesthesiaMachine 1.0, Dialysis 1.0, Telemetry 1.0, GlucoseGateway 1.0] not THINGS,
         Medium, "Sends HL7 messages", "HL7 MLLP";
     [Server] ["^hl7" "^mllp$"] => [ClinicalSystem 3.5, Pacs 1.0, MedicationCabinet 1.0, CentralStation 1.0] not THINGS,
         Medium, "Receives HL7 messages", "HL7 MLLP";
@@ -130,7 +130,7 @@ rules! {
         Strong, "Announces the type of a patient monitor (IEEE 11073 SDC, {})", "ISO/IEEE 11073-10101 MDC_DEV_MON_PHYSIO_MULTI_PARAM";
     [WsdProbes] ["medical device"] => [CentralStation 7.0, DeviceGateway 3.0, ClinicalSystem 2.5] not THINGS,
         Strong, "Looks for medical devices around it (IEEE 11073 SDC)", "IEEE 11073-20702";
-    [Rwhat] ["*central*" "*cic*"] => [CentralStation 6.0, PatientMonitor 2.0] not NOT_CLINICAL,
+    [Rwhat] ["*central*" "*cic*"] => [CentralStation 7.0, PatientMonitor -3.0] not NOT_CLINICAL,
         Strong, "Announces '{}' in the monitoring network, as central stations do",
         "GE Dash manual 2000966-542D app. C; Vocera Carescape adapter guide";
     [Rwhat] ["^*"] => [PatientMonitor 6.8, CentralStation 5.3, Telemetry 3.5] not NOT_CLINICAL,

@@ -29,7 +29,7 @@ rules! {
     // Telephones.
     [VendorDiscovery] ["^lldp-med.*"] => [Phone 2.5] not THINGS,
         Weak, "Tells its switch what it is, as telephones do ('{}')", "ANSI/TIA-1057";
-    [SipAgent] ["^*"] => [Phone 5.5, NurseCall 2.5] not NOBODY,
+    [SipAgent] ["^*"] => [Phone 4.5, NurseCall 2.0] not NOBODY,
         Medium, "", "RFC 3261";
     [Client] ["^sip$"] => [Phone 4.5, NurseCall 2.0] not NOBODY,
         Medium, "Makes telephone calls (SIP)", "RFC 3261";

@@ -61,7 +61,7 @@ fn side(bytes: &[u8]) -> Side<'_> {
         [b'H', ..] => rest,
         _ => return Side::Strange,
     };
-    let end = record.iter().position(|&byte| byte == b'\r');
+    let end = record.iter().position(|byte| b"\r\n".contains(byte));
     let header = &record[..end.unwrap_or(record.len())];
     if !may_be_header(header) || header.len() > MAX_HEADER {
         return Side::Strange;
@@ -92,14 +92,14 @@ fn sender(header: &[u8]) -> &[u8] {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::super::testing::{ask, prefixes_tell_nothing_else};
     use super::*;
 
-    const RESULT: &[u8] =
+    pub(in super::super) const RESULT: &[u8] =
         b"\x05\x021H|\\^&|||ANALYSER^1|||||LIS||P|LIS2-A|20250101120000\r\x0355\r\n\
 \x022P|1||TEST0001||TEST^PATIENT\r\x03A2\r\n\x04";
-    const SIGNS: &[u8] = &[ACK, ACK, ACK];
+    pub(in super::super) const SIGNS: &[u8] = &[ACK, ACK, ACK];
 
     #[test]
     fn the_header_names_the_sender_whoever_opened_the_connection() {

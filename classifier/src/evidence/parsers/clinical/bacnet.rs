@@ -1,7 +1,7 @@
 //! BACnet/IP (ASHRAE 135, annex J): who a device says it is, and what is read of its device
 //! object.
 
-use super::bytes::{split, u16_at};
+use super::bytes::{named, split, u16_at};
 use crate::Field;
 use crate::evidence::{Datagram, FrameFacts};
 
@@ -124,8 +124,7 @@ fn tell_properties(mut parameters: &[u8], facts: &mut FrameFacts<'_>) {
                     .iter()
                     .find(|(number, _)| Some(*number) == property);
                 if let (Some((_, name)), Some((&UTF8, text))) = (known, tag.value.split_first()) {
-                    let value = format!("{name}={}", String::from_utf8_lossy(text));
-                    facts.sender(Field::BacnetObject, &value);
+                    facts.sender(Field::BacnetObject, &named(name, text));
                 }
             }
             _ => {}

@@ -35,3 +35,25 @@ pub(super) fn until_zero(bytes: &[u8]) -> &[u8] {
 pub(super) fn is_printable(bytes: &[u8]) -> bool {
     !bytes.is_empty() && bytes.iter().all(|byte| matches!(byte, b' '..=b'~'))
 }
+
+/// `name=value`, or nothing without a value.
+pub(super) fn named(name: &str, value: &[u8]) -> String {
+    let value = String::from_utf8_lossy(value);
+    let value = value.trim_matches(|c: char| c.is_whitespace() || c.is_control());
+    if value.is_empty() {
+        String::new()
+    } else {
+        format!("{name}={value}")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_without_a_value_says_nothing() {
+        assert_eq!(named("model", b" X1\0 "), "model=X1");
+        assert_eq!(named("model", b"\0 \r\n"), "");
+    }
+}

@@ -1,7 +1,7 @@
 //! CoAP (RFC 7252): which resources are asked for, and the resource types in a list of them
 //! (RFC 6690).
 
-use super::bytes::{is_printable, split, u16_at};
+use super::bytes::{is_printable, named, split, u16_at};
 use crate::Field;
 use crate::evidence::{Datagram, FrameFacts};
 
@@ -40,7 +40,7 @@ pub(super) fn parse(datagram: &Datagram<'_>, facts: &mut FrameFacts<'_>) -> bool
     }
     if message.code == CONTENT {
         for kind in resource_types(message.payload).take(MAX_RESOURCE_TYPES) {
-            facts.sender(Field::VendorDiscovery, &format!("coap.rt={kind}"));
+            facts.sender(Field::VendorDiscovery, &named("coap.rt", kind.as_bytes()));
         }
     }
     true

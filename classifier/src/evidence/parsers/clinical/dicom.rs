@@ -226,16 +226,17 @@ fn class_name(uid: &[u8]) -> Cow<'_, str> {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::super::testing::{ask, prefixes_tell_nothing_else};
     use super::*;
 
     /// pynetdicom 3 asks storescp of DCMTK 3.6.7 for three classes; two are not among its own.
-    const REQUEST: &[u8] = include_bytes!("testdata/pynetdicom_request.bin");
-    const ACCEPT: &[u8] = include_bytes!("testdata/dcmtk_accept.bin");
+    pub(in super::super) const REQUEST: &[u8] = include_bytes!("testdata/pynetdicom_request.bin");
+    pub(in super::super) const ACCEPT: &[u8] = include_bytes!("testdata/dcmtk_accept.bin");
     /// storescu of DCMTK 3.6.7 proposes all it knows to pynetdicom 3 and stores a CT image.
-    const STORE: &[u8] = include_bytes!("testdata/dcmtk_store.bin");
-    const STORE_ACCEPT: &[u8] = include_bytes!("testdata/pynetdicom_store_accept.bin");
+    pub(in super::super) const STORE: &[u8] = include_bytes!("testdata/dcmtk_store.bin");
+    pub(in super::super) const STORE_ACCEPT: &[u8] =
+        include_bytes!("testdata/pynetdicom_store_accept.bin");
 
     #[test]
     fn an_association_names_both_ends_and_what_they_do() {

@@ -6,7 +6,8 @@ use crate::evidence::{Outcome, Talk, TalkFacts};
 
 const START: u8 = 0x0b;
 const END: u8 = 0x1c;
-const SEGMENT_END: u8 = b'\r';
+/// A carriage return by the standard, a line feed by mistake.
+const SEGMENT_ENDS: [u8; 2] = *b"\r\n";
 const HEADER: &[u8] = b"MSH";
 /// Longest header believed.
 const MAX_HEADER: usize = 2_048;
@@ -54,11 +55,12 @@ fn tell(header: &[u8], say: &mut dyn FnMut(Field, &[u8])) {
 fn headers(mut bytes: &[u8]) -> Option<Vec<&[u8]>> {
     let mut found = Vec::new();
     while let Some(message) = begin(bytes)? {
-        let Some(end) = message.iter().position(|&byte| byte == SEGMENT_END) else {
+        // Whatever control character ends it: nothing of the next segment may be taken for it.
+        let Some(end) = message.iter().position(u8::is_ascii_control) else {
             return (message.len() <= MAX_HEADER).then_some(found);
         };
         let header = &message[..end];
-        if !is_header(header) {
+        if !SEGMENT_ENDS.contains(&message[end]) || !is_header(header) {
             return None;
         }
         found.push(header);
@@ -73,8 +75,9 @@ fn headers(mut bytes: &[u8]) -> Option<Vec<&[u8]>> {
 /// What follows the start of a message; `Some(None)` while too little is there, `None` if it is
 /// something else.
 fn begin(bytes: &[u8]) -> Option<Option<&[u8]>> {
-    // Behind the end of a message stands a carriage return, and some leave out the framing.
-    let bytes = bytes.strip_prefix(b"\r").unwrap_or(bytes);
+    // Line ends stand between messages, and some leave out the framing.
+    let ends = bytes.iter().take_while(|byte| SEGMENT_ENDS.contains(byte));
+    let bytes = &bytes[ends.count()..];
     let message = bytes.strip_prefix(&[START]).unwrap_or(bytes);
     if !may_begin(message, HEADER) {
         return None;
@@ -105,15 +108,16 @@ fn field(header: &[u8], number: usize) -> &[u8] {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::super::testing::{ask, prefixes_tell_nothing_else};
     use super::*;
 
     /// A pump's observation (IHE PCD-01) and the engine's acknowledgement.
-    const ORU: &[u8] = b"\x0bMSH|^~\\&|PUMP1^0003B10000000001^EUI-64|WARD|ENGINE|HOSPITAL|20250101||\
+    pub(in super::super) const ORU: &[u8] = b"\x0bMSH|^~\\&|PUMP1^0003B10000000001^EUI-64|WARD|ENGINE|HOSPITAL|20250101||\
 ORU^R01^ORU_R01|M1|P|2.6|||AL|NE|||||IHE_PCD_001^IHE PCD^1.3.6.1.4.1.19376.1.6.1.1.1^ISO\r\
 PID|||TEST0001^^^WARD^MR||TEST^PATIENT\rOBX|1|NM|157784^MDC_FLOW_FLUID_PUMP^MDC|1.1.1.1|12.5\r\x1c\r";
-    const ACK: &[u8] = b"\x0bMSH|^~\\&|ENGINE|HOSPITAL|PUMP1|WARD|20250101||ACK^R01|A1|P|2.6\r\
+    pub(in super::super) const ACK: &[u8] =
+        b"\x0bMSH|^~\\&|ENGINE|HOSPITAL|PUMP1|WARD|20250101||ACK^R01|A1|P|2.6\r\
 MSA|AA|M1\r\x1c\r";
 
     #[test]
@@ -154,6 +158,20 @@ MSA|AA|M1\r\x1c\r";
         let (outcome, told) = ask(parse, &ORU[1..], b"");
         assert_eq!(outcome, Outcome::Known);
         assert!(told.contains(&"client hl7.sends ORU^R01^ORU_R01".to_owned()));
+    }
+
+    #[test]
+    fn the_header_ends_where_the_next_segment_begins() {
+        for end in ["\n", "\r\n"] {
+            let message = String::from_utf8(ORU.to_vec()).unwrap().replace('\r', end);
+            let (_, told) = ask(parse, message.as_bytes(), b"");
+            assert_eq!(told.len(), 6, "{told:?}");
+            assert!(!told.iter().any(|line| line.contains("TEST")), "{told:?}");
+        }
+        assert_eq!(
+            ask(parse, b"\x0bMSH|^~\\&|A|B|||||ADT^A01\x0bPID|", b"").0,
+            Outcome::NotMine
+        );
     }
 
     #[test]

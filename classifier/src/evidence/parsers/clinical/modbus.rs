@@ -1,6 +1,6 @@
 //! Modbus TCP: who asks whom, and what a device answers to "read device identification" (43/14).
 
-use super::bytes::{split, u16_at};
+use super::bytes::{named, split, u16_at};
 use crate::Field;
 use crate::evidence::{Outcome, Talk, TalkFacts};
 
@@ -95,8 +95,7 @@ fn tell_identity(data: &[u8], facts: &mut TalkFacts<'_>) {
             return;
         };
         if let Some((_, name)) = OBJECTS.iter().find(|(known, _)| known == number) {
-            let value = format!("{name}={}", String::from_utf8_lossy(value));
-            facts.server(Field::ModbusIdentity, &value);
+            facts.server(Field::ModbusIdentity, &named(name, value));
         }
         objects = rest;
     }

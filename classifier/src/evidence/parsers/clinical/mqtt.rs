@@ -68,12 +68,12 @@ fn variable_length(bytes: &[u8]) -> Option<(usize, &[u8])> {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::super::testing::{ask, prefixes_tell_nothing_else};
     use super::*;
 
     /// Version 3.1.1 with user name `nurse` and password.
-    const CONNECT: &[u8] =
+    pub(in super::super) const CONNECT: &[u8] =
         b"\x10\x26\x00\x04MQTT\x04\xc2\x00\x1e\x00\x0bbadge-call1\x00\x05nurse\x00\x06secret";
 
     #[test]

@@ -2,7 +2,7 @@
 //! monitor's connect indication, the association, and the model out of the first event. Of the
 //! attributes of a monitor only those of the machine are read; others name the patient.
 
-use super::bytes::{may_begin, split, u16_at, u32_at, until_zero};
+use super::bytes::{may_begin, named, split, u16_at, u32_at, until_zero};
 use crate::Field;
 use crate::evidence::{Datagram, FrameFacts};
 
@@ -164,8 +164,8 @@ fn tell_product(value: &[u8], facts: &mut FrameFacts<'_>) {
             SOFTWARE => "software",
             _ => "",
         };
-        if !name.is_empty() && !text.is_empty() {
-            facts.sender(Field::PhilipsModel, &format!("{name}={text}"));
+        if !name.is_empty() {
+            facts.sender(Field::PhilipsModel, &named(name, text.as_bytes()));
         }
         rest = after;
     }

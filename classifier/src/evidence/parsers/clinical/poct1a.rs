@@ -2,6 +2,7 @@
 
 use core::ops::ControlFlow;
 
+use super::bytes::named;
 use super::xml;
 use crate::Field;
 use crate::evidence::{Outcome, Talk, TalkFacts};
@@ -102,24 +103,25 @@ fn identity(bytes: &[u8], say: &mut dyn FnMut(&str)) {
         }
         let known = IDENTITY.iter().find(|(name, _)| *name == element);
         if let (Some((_, name)), Some(value)) = (known, value) {
-            say(&format!("{name}={value}"));
+            say(&named(name, value.as_bytes()));
         }
         ControlFlow::Continue(())
     });
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::super::testing::{ask, prefixes_tell_nothing_else};
     use super::*;
 
-    const DEVICE: &[u8] = br#"<?xml version="1.0" encoding="utf-8"?>
+    pub(in super::super) const DEVICE: &[u8] = br#"<?xml version="1.0" encoding="utf-8"?>
 <HEL.R01><HDR><HDR.control_id V="1"/><HDR.version_id V="POCT1"/></HDR>
 <DEV><DEV.device_id V="00-11-22"/><DEV.vendor_id V="WARDTEST"/><DEV.model_id V="Gluco 5"/>
 <DEV.serial_id V="SN4711"/><DEV.sw_version V="1.2 &amp; 3"/></DEV></HEL.R01>
 <OBS.R01><HDR><HDR.control_id V="2"/></HDR><SVC><PT><PT.patient_id V="TEST0001"/>
 <PT.name V="TEST^PATIENT"/></PT></SVC></OBS.R01>"#;
-    const REVIEWER: &[u8] = br#"<ACK.R01><HDR><HDR.control_id V="1"/></HDR></ACK.R01>"#;
+    pub(in super::super) const REVIEWER: &[u8] =
+        br#"<ACK.R01><HDR><HDR.control_id V="1"/></HDR></ACK.R01>"#;
 
     #[test]
     fn the_hello_names_the_device() {

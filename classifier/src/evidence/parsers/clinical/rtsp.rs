@@ -53,13 +53,15 @@ pub(super) fn parse(talk: &Talk<'_>, facts: &mut TalkFacts<'_>) -> Outcome {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::super::testing::{ask, prefixes_tell_nothing_else};
     use super::*;
 
-    const REQUEST: &[u8] = b"OPTIONS rtsp://10.20.1.50/live RTSP/1.0\r\nCSeq: 1\r\n\
+    pub(in super::super) const REQUEST: &[u8] =
+        b"OPTIONS rtsp://10.20.1.50/live RTSP/1.0\r\nCSeq: 1\r\n\
 User-Agent: Lavf59.27.100\r\n\r\n";
-    const ANSWER: &[u8] = b"RTSP/1.0 200 OK\r\nCSeq: 1\r\nServer: WardCam/1\r\n\r\n";
+    pub(in super::super) const ANSWER: &[u8] =
+        b"RTSP/1.0 200 OK\r\nCSeq: 1\r\nServer: WardCam/1\r\n\r\n";
 
     #[test]
     fn both_ends_name_their_programs() {

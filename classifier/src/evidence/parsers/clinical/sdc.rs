@@ -1,7 +1,7 @@
 //! Web services of devices: WS-Discovery over UDP, and DPWS metadata over HTTP as IEEE 11073 SDC,
 //! printers and cameras have them.
 
-use super::bytes::may_begin;
+use super::bytes::{may_begin, named};
 use super::xml;
 use crate::Field;
 use crate::evidence::{Datagram, FrameFacts, Outcome, Talk, TalkFacts};
@@ -90,10 +90,10 @@ pub(super) fn parse_metadata(talk: &Talk<'_>, facts: &mut TalkFacts<'_>) -> Outc
             (Some("ThisModel"), Some("Manufacturer")) => facts.server(Field::SdcMaker, text),
             (Some("ThisModel"), Some("ModelName")) => facts.server(Field::SdcModel, text),
             (Some("ThisDevice"), Some("FirmwareVersion")) => {
-                facts.server(Field::SdcDevice, &format!("firmware={text}"));
+                facts.server(Field::SdcDevice, &named("firmware", text.as_bytes()));
             }
             (Some("ThisDevice"), Some("SerialNumber")) => {
-                facts.server(Field::SdcDevice, &format!("serial={text}"));
+                facts.server(Field::SdcDevice, &named("serial", text.as_bytes()));
             }
             _ => {}
         }
@@ -118,12 +118,12 @@ pub(super) fn body_of(message: &[u8]) -> Option<&[u8]> {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::super::testing::{ask, ask_datagram, prefixes_tell_nothing_else};
     use super::*;
 
     /// As the SDC provider of PyPI `sdc11073` 3.0 announces itself, with a patient's context added.
-    const HELLO: &[u8] = br#"<?xml version='1.0' encoding='UTF-8'?>
+    pub(in super::super) const HELLO: &[u8] = br#"<?xml version='1.0' encoding='UTF-8'?>
 <s12:Envelope xmlns:dpws="http://docs.oasis-open.org/ws-dd/ns/dpws/2009/01"
  xmlns:mdpws="http://standards.ieee.org/downloads/11073/11073-20702-2016"
  xmlns:s12="http://www.w3.org/2003/05/soap-envelope"
@@ -186,9 +186,10 @@ mod tests {
         }
     }
 
-    const GET: &[u8] =
+    pub(in super::super) const GET: &[u8] =
         b"POST /0 HTTP/1.1\r\nContent-Type: application/soap+xml\r\n\r\n<s:Envelope/>";
-    const METADATA: &[u8] = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n400\r\n\
+    pub(in super::super) const METADATA: &[u8] =
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n400\r\n\
 <s:Envelope><s:Body><mex:Metadata><mex:MetadataSection Dialect='x'><dpws:ThisModel>\
 <dpws:Manufacturer xml:lang='en'>Ward Test</dpws:Manufacturer>\
 <dpws:ModelName>monitor</dpws:ModelName></dpws:ThisModel></mex:MetadataSection>\

@@ -86,14 +86,15 @@ fn own_agent<'a>(head: &Head<'a>) -> Option<&'a [u8]> {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::super::testing::{ask, ask_datagram, prefixes_tell_nothing_else};
     use super::*;
 
-    const REGISTER: &[u8] = b"REGISTER sip:vbadge@ward.test SIP/2.0\r\n\
+    pub(in super::super) const REGISTER: &[u8] = b"REGISTER sip:vbadge@ward.test SIP/2.0\r\n\
 Via: SIP/2.0/UDP 10.20.1.60:5060;branch=z9hG4bK1\r\nFrom: \"Jane Doe\" <sip:jane@ward.test>\r\n\
 CSeq: 1 REGISTER\r\nUser-Agent: WardBadge/1\r\nContent-Length: 0\r\n\r\n";
-    const OK: &[u8] = b"SIP/2.0 200 OK\r\nVia: SIP/2.0/UDP 10.20.1.60:5060\r\n\
+    pub(in super::super) const OK: &[u8] =
+        b"SIP/2.0 200 OK\r\nVia: SIP/2.0/UDP 10.20.1.60:5060\r\n\
 CSeq: 1 REGISTER\r\nServer: WardCall 2\r\n\r\n";
 
     #[test]

@@ -1,7 +1,7 @@
 //! D-Link: the announcement of cameras (UDP 62976), and HNAP, SOAP over HTTP that tells a device's
 //! settings.
 
-use super::super::bytes::{is_printable, may_begin, until_zero};
+use super::super::bytes::{is_printable, may_begin, named, until_zero};
 use super::super::{sdc, xml};
 use crate::Field;
 use crate::evidence::{Datagram, FrameFacts, Outcome, Talk, TalkFacts};
@@ -14,12 +14,12 @@ const MAX_DESCRIPTION: usize = 48;
 
 /// Elements of the device's settings.
 const SETTINGS: &[(&str, &str)] = &[
-    ("Type", "type"),
-    ("VendorName", "vendor"),
-    ("ModelDescription", "description"),
-    ("ModelName", "model"),
-    ("FirmwareVersion", "firmware"),
-    ("HardwareVersion", "hardware"),
+    ("Type", "hnap.type"),
+    ("VendorName", "hnap.vendor"),
+    ("ModelDescription", "hnap.description"),
+    ("ModelName", "hnap.model"),
+    ("FirmwareVersion", "hnap.firmware"),
+    ("HardwareVersion", "hnap.hardware"),
 ];
 
 /// Parser of datagrams.
@@ -34,8 +34,7 @@ pub(in super::super) fn parse_discovery(
     let text = until_zero(&text[..text.len().min(MAX_DESCRIPTION)]);
     let known = is_printable(text);
     if known {
-        let text = String::from_utf8_lossy(text);
-        facts.sender(Field::VendorDiscovery, &format!("dlink.description={text}"));
+        facts.sender(Field::VendorDiscovery, &named("dlink.description", text));
     }
     known
 }
@@ -58,7 +57,7 @@ pub(in super::super) fn parse_hnap(talk: &Talk<'_>, facts: &mut TalkFacts<'_>) -
             let (name, section) = (inside.next(), inside.next());
             let known = SETTINGS.iter().find(|(element, _)| Some(*element) == name);
             if let (Some((_, name)), Some("GetDeviceSettingsResponse")) = (known, section) {
-                facts.server(Field::VendorDiscovery, &format!("hnap.{name}={text}"));
+                facts.server(Field::VendorDiscovery, &named(name, text.as_bytes()));
             }
         });
     }

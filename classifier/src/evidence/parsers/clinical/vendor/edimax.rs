@@ -3,7 +3,7 @@
 
 use core::ops::ControlFlow;
 
-use super::super::bytes::{may_begin, until_zero};
+use super::super::bytes::{may_begin, named, until_zero};
 use super::super::xml;
 use crate::Field;
 use crate::evidence::{Datagram, FrameFacts, Outcome, Talk, TalkFacts};
@@ -16,10 +16,10 @@ const VERSION: core::ops::Range<usize> = 36..44;
 const PARAM: &[u8] = b"<param>";
 /// Elements of a message that say what the device is.
 const ELEMENTS: &[(&str, &str)] = &[
-    ("model", "model"),
-    ("type", "type"),
-    ("devfwver", "firmware"),
-    ("productid", "product"),
+    ("model", "edimax.model"),
+    ("type", "edimax.type"),
+    ("devfwver", "edimax.firmware"),
+    ("productid", "edimax.product"),
 ];
 /// First bytes of what the relay sends.
 const RELAY: &[u8] = b"PnvDataLen: ";
@@ -31,10 +31,9 @@ pub(in super::super) fn parse(datagram: &Datagram<'_>, facts: &mut FrameFacts<'_
         .get(MAKER)
         .is_some_and(|maker| until_zero(maker) == b"EDIMAX")
     {
-        for (name, place) in [("model", MODEL), ("firmware", VERSION)] {
+        for (name, place) in [("edimax.model", MODEL), ("edimax.firmware", VERSION)] {
             let text = until_zero(payload.get(place).unwrap_or_default());
-            let text = String::from_utf8_lossy(text);
-            facts.sender(Field::VendorDiscovery, &format!("edimax.{name}={text}"));
+            facts.sender(Field::VendorDiscovery, &named(name, text));
         }
         return true;
     }
@@ -44,7 +43,7 @@ pub(in super::super) fn parse(datagram: &Datagram<'_>, facts: &mut FrameFacts<'_
     xml::opened(&message, "value", &mut |element, value| {
         let known = ELEMENTS.iter().find(|(name, _)| *name == element);
         if let (Some((_, name)), Some(value)) = (known, value) {
-            facts.sender(Field::VendorDiscovery, &format!("edimax.{name}={value}"));
+            facts.sender(Field::VendorDiscovery, &named(name, value.as_bytes()));
         }
         ControlFlow::Continue(())
     });

@@ -1,6 +1,6 @@
 //! The cube of eQ-3's MAX! heating: what it greets with, and its answer to a search.
 
-use super::super::bytes::may_begin;
+use super::super::bytes::{may_begin, named};
 use crate::Field;
 use crate::evidence::{Datagram, FrameFacts, Outcome, Talk, TalkFacts};
 
@@ -56,13 +56,12 @@ pub(in super::super) fn parse(talk: &Talk<'_>, facts: &mut TalkFacts<'_>) -> Out
     tell_serial(serial, &mut |value| {
         facts.server(Field::VendorDiscovery, value)
     });
-    let firmware = String::from_utf8_lossy(firmware);
-    facts.server(Field::VendorDiscovery, &format!("max.firmware={firmware}"));
+    facts.server(Field::VendorDiscovery, &named("max.firmware", firmware));
     Outcome::Done
 }
 
 fn tell_serial(serial: &[u8], say: &mut dyn FnMut(&str)) {
-    say(&format!("max.serial={}", String::from_utf8_lossy(serial)));
+    say(&named("max.serial", serial));
 }
 
 #[cfg(test)]

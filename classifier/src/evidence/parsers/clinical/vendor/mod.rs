@@ -6,7 +6,6 @@ mod dlink;
 mod edimax;
 mod max;
 mod modules;
-mod stun;
 mod tplink;
 mod tuya;
 mod wemo;
@@ -23,7 +22,6 @@ pub(super) const TALKS: &[Entry<TalkParser>] = &[
     talk("icomen", &[7531, 7533], modules::parse_icomen),
     talk("wemo-relay", &[3475], wemo::parse),
     talk("edimax-relay", &[8767], edimax::parse_relay),
-    talk("stun", &[3478, 5349], stun::parse),
 ];
 
 pub(super) const DATAGRAMS: &[Entry<DatagramParser>] = &[
@@ -33,5 +31,4 @@ pub(super) const DATAGRAMS: &[Entry<DatagramParser>] = &[
     datagram("edimax", &[8765, 20_560], edimax::parse),
     datagram("max", &[23_272], max::parse_datagram),
     datagram("hi-flying", &[48_899, 49_999], modules::parse_hi_flying),
-    datagram("stun", &[3478, 5349], stun::parse_datagram),
 ];

@@ -3,6 +3,7 @@
 
 use serde::Deserialize;
 
+use super::super::bytes::named;
 use crate::Field;
 use crate::evidence::{Datagram, FrameFacts, Outcome, Talk, TalkFacts};
 
@@ -112,15 +113,13 @@ fn tell(bytes: &[u8], say: &mut dyn FnMut(&str)) {
         return;
     };
     for (name, value) in [
-        ("model", info.model),
-        ("type", info.r#type),
-        ("name", info.dev_name),
-        ("software", info.sw_ver),
-        ("hardware", info.hw_ver),
+        ("tplink.model", info.model),
+        ("tplink.type", info.r#type),
+        ("tplink.name", info.dev_name),
+        ("tplink.software", info.sw_ver),
+        ("tplink.hardware", info.hw_ver),
     ] {
-        if let Some(value) = value {
-            say(&format!("tplink.{name}={value}"));
-        }
+        say(&named(name, value.unwrap_or_default().as_bytes()));
     }
 }
 

@@ -2,7 +2,7 @@
 
 use serde::Deserialize;
 
-use super::super::bytes::{may_begin, u32_at};
+use super::super::bytes::{may_begin, named, u32_at};
 use crate::Field;
 use crate::evidence::{Datagram, FrameFacts, Outcome, Talk, TalkFacts};
 
@@ -30,10 +30,12 @@ pub(in super::super) fn parse_datagram(
     if known && datagram.to_group {
         match announcement(payload) {
             Some(found) => {
-                for (name, value) in [("product", found.product_key), ("version", found.version)] {
-                    if let Some(value) = value {
-                        facts.sender(Field::VendorDiscovery, &format!("tuya.{name}={value}"));
-                    }
+                for (name, value) in [
+                    ("tuya.product", found.product_key),
+                    ("tuya.version", found.version),
+                ] {
+                    let value = value.unwrap_or_default();
+                    facts.sender(Field::VendorDiscovery, &named(name, value.as_bytes()));
                 }
             }
             None => facts.sender(Field::VendorDiscovery, "tuya.announcement=encrypted"),

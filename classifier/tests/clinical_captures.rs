@@ -1,0 +1,165 @@
+//! What the reader finds in real captures. They stand outside the repository; not everyone has
+//! them.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use wardline_capture::Reader as Capture;
+use wardline_classifier::About;
+use wardline_classifier::evidence::{Limits, Reader, Seen};
+
+fn folder(name: &str) -> Option<PathBuf> {
+    let here = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let found = here.ancestors().skip(1).take(2).find_map(|root| {
+        let candidate = root.join("../shared/captures").join(name);
+        candidate.is_dir().then_some(candidate)
+    });
+    if found.is_none() {
+        eprintln!("SKIPPED: no captures at ../shared/captures/{name} beside the repository");
+    }
+    found
+}
+
+fn files(folder: &Path) -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    for entry in fs::read_dir(folder).expect("a readable folder") {
+        let path = entry.expect("a readable entry").path();
+        if path.is_dir() {
+            found.extend(files(&path));
+        } else if path
+            .extension()
+            .is_some_and(|e| e == "pcap" || e == "pcapng")
+        {
+            found.push(path);
+        }
+    }
+    found.sort();
+    found
+}
+
+/// Everything said in a capture, as `MAC field value`; `None` when it is not of Ethernet.
+fn facts(path: &Path) -> Option<BTreeSet<String>> {
+    let mut capture = Capture::open(path).ok()?;
+    let mut reader = Reader::new(Limits::default());
+    let mut told = BTreeSet::new();
+    while let Ok(Some(packet)) = capture.next_packet() {
+        let Ok(meta) = wardline_engine::parse::parse(packet.data) else {
+            continue;
+        };
+        reader.read(packet.data, &meta, packet.time_ns, &mut |seen| {
+            if let Seen::Fact(observed) = seen {
+                let mac = match observed.about {
+                    About::Sender => meta.source_mac,
+                    About::Receiver => meta.destination_mac,
+                };
+                told.insert(format!(
+                    "{mac} {} {}",
+                    observed.fact.field, observed.fact.value
+                ));
+            }
+        });
+    }
+    Some(told)
+}
+
+fn assert_told(folder: &Path, expected: &[(&str, &[&str])]) {
+    for (file, lines) in expected {
+        let told = facts(&folder.join(file)).unwrap_or_default();
+        for line in *lines {
+            let found = told.iter().any(|said| said.ends_with(line));
+            assert!(found, "{file} does not say `{line}` but {told:#?}");
+        }
+    }
+}
+
+#[test]
+fn exchanges_of_each_protocol_are_recognised() {
+    let Some(folder) = folder("protocols") else {
+        return;
+    };
+    assert_told(
+        &folder,
+        &[
+            (
+                "tapirx/testdata_HL7-ORU.pcap",
+                &[
+                    "protocol.client hl7",
+                    "hl7.sending-application SendingApp",
+                    "hl7.sends ORU^R01",
+                    "hl7.receives ORU^R01",
+                ],
+            ),
+            (
+                "suricata-verify/mqtt311-pub-userpass_input.pcap",
+                &["protocol.client mqtt", "protocol.server mqtt"],
+            ),
+            ("zeek/modbus_modbus-eit.pcap", &["protocol.server modbus"]),
+            (
+                "zeek/sip_wireshark.pcap",
+                &["sip.agent Nero SIPPS IP Phone Version 2.0.51.16"],
+            ),
+        ],
+    );
+}
+
+#[test]
+fn things_of_a_building_name_themselves() {
+    let Some(folder) = folder("devices") else {
+        return;
+    };
+    let expected: &[(&str, &[&str])] = &[
+        (
+            "D-LinkCam",
+            &[
+                "hnap.model=DCS-935L",
+                "dlink.description=Wireless Internet Camera",
+            ],
+        ),
+        (
+            "D-LinkHomeHub",
+            &[
+                "hnap.model=DCH-G020",
+                "hnap.description=D-Link ConnectedHome Gateway",
+            ],
+        ),
+        (
+            "EdimaxPlug1101W",
+            &["edimax.model=SP-1101W", "edimax.type=SmartPlug"],
+        ),
+        (
+            "EdimaxPlug2101W",
+            &[
+                "edimax.model=SP2101W",
+                "edimax.product=EDIMAX#SP-2101W#1.0#1.03",
+            ],
+        ),
+        (
+            "EdnetGateway",
+            &["hi-flying.module=joined", "icomen.cloud=client"],
+        ),
+        ("MAXGateway", &["protocol.server max", "max.firmware=0113"]),
+        ("WeMoSwitch", &["wemo.relay=client"]),
+    ];
+    for (device, lines) in expected {
+        let told: BTreeSet<String> = files(&folder.join(device))
+            .iter()
+            .filter_map(|path| facts(path))
+            .flatten()
+            .collect();
+        for line in *lines {
+            let found = told.iter().any(|said| said.ends_with(line));
+            assert!(found, "{device} does not say `{line}` but {told:#?}");
+        }
+    }
+}
+
+/// Every capture there is, malformed ones among them: none stops the reader.
+#[test]
+fn no_capture_stops_the_reader() {
+    let Some(folder) = folder("protocols") else {
+        return;
+    };
+    let read = files(&folder).iter().filter_map(|path| facts(path)).count();
+    assert!(read > 0, "an empty corpus proves nothing");
+}
