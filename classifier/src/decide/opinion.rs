@@ -33,9 +33,47 @@ pub struct Contribution {
 }
 
 impl Opinion {
+    /// One opinion of several of the same device and model: each counts the same. The reasons are
+    /// those of the last.
+    pub fn mean(opinions: &[Self]) -> Option<Self> {
+        let (last, count) = (opinions.last()?, opinions.len() as f64);
+        let mut mean = last.clone();
+        for (i, (role, chance)) in mean.roles.iter_mut().enumerate() {
+            let same = opinions.iter().filter_map(|opinion| opinion.roles.get(i));
+            let same = same.filter(|(other, _)| other == role);
+            *chance = same.map(|(_, chance)| chance).sum::<f64>() / count;
+        }
+        for (i, (name, chance)) in mean.types.iter_mut().enumerate() {
+            let same = opinions.iter().filter_map(|opinion| opinion.types.get(i));
+            let same = same.filter(|(other, _)| other == name);
+            *chance = same.map(|(_, chance)| chance).sum::<f64>() / count;
+        }
+        mean.novelty = opinions.iter().map(|opinion| opinion.novelty).sum::<f64>() / count;
+        Some(mean)
+    }
+
     /// The most probable type, with its probability as a kind the model knows at all.
     pub(super) fn best_type(&self) -> Option<(&str, f64)> {
         let best = self.types.iter().max_by(|a, b| a.1.total_cmp(&b.1))?;
         Some((best.0.as_str(), best.1 * (1.0 - self.novelty)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_opinion_counts_the_same() {
+        let opinion = |plug, novelty| Opinion {
+            roles: vec![(Role::Plug, plug), (Role::Hub, 1.0 - plug)],
+            types: vec![("HS100".to_owned(), plug)],
+            novelty,
+            ..Opinion::default()
+        };
+        let mean = Opinion::mean(&[opinion(1.0, 0.0), opinion(0.5, 0.5)]).unwrap();
+        assert_eq!(mean.roles, [(Role::Plug, 0.75), (Role::Hub, 0.25)]);
+        assert_eq!(mean.best_type(), Some(("HS100", 0.75 * 0.75)));
+        assert_eq!(Opinion::mean(&[]), None);
     }
 }

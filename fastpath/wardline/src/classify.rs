@@ -1,14 +1,20 @@
 //! `wardline classify`: what the devices in captures are, and why.
 
+use std::fmt::Display;
 use std::io::Write;
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use rayon::prelude::*;
 use serde::Serialize;
 use wardline_capture::{Error, Reader};
-use wardline_classifier::decide::{Answer, Calibration, NamedBy, Reason, decide};
+use wardline_classifier::decide::{
+    Answer, Calibration, Contribution, NamedBy, Opinion, Reason, decide,
+};
 use wardline_classifier::device::Evidence;
+use wardline_classifier::knowledge::Stated;
+use wardline_classifier::model::{Model, Session, Trust, Window};
 use wardline_classifier::observer::{Limits, Observer, Station};
 use wardline_classifier::{Fact, Field, Strength};
 use wardline_policy::{DeviceKey, MacAddr, VlanKey};
@@ -22,6 +28,7 @@ use crate::words;
 const SENTENCES: usize = 3;
 
 pub(crate) fn run(args: &ClassifyArgs, json: bool, out: &mut dyn Write) -> Result<(), Failure> {
+    let model = model(args.model.as_deref());
     let seen: Vec<Seen> = args.captures.par_iter().map(|path| see(path)).collect();
     let mut troubled = false;
     for Seen { path, trouble, .. } in &seen {
@@ -40,7 +47,7 @@ pub(crate) fn run(args: &ClassifyArgs, json: bool, out: &mut dyn Write) -> Resul
         let capture = args.each.then(|| group[0].path.as_path());
         let known = together(group);
         devices += known.len();
-        let answers: Vec<_> = known.par_iter().map(Known::answer).collect();
+        let answers = answers(&known, model.as_ref());
         if json {
             write_json(capture, &known, &answers, out)?;
         } else {
@@ -61,6 +68,34 @@ pub(crate) fn run(args: &ClassifyArgs, json: bool, out: &mut dyn Write) -> Resul
     Ok(())
 }
 
+/// The model in the folder asked for, else the one the program was built with. A model that is
+/// refused is said to be, and the last good one is used; without any, evidence decides alone.
+fn model(folder: Option<&Path>) -> Option<Arc<Model>> {
+    let refused = |name: &dyn Display, why: &dyn Display| {
+        eprintln!("wardline: {name} is not used: {why}");
+    };
+    let asked = folder.and_then(|folder| {
+        let loaded = Trust::project().and_then(|trust| Model::load(folder, &trust));
+        let shown = folder.display();
+        loaded
+            .inspect_err(|why| refused(&format_args!("the model in {shown}"), why))
+            .ok()
+    });
+    let built_in = || {
+        Model::built_in()
+            .inspect_err(|why| refused(&"the built-in model", why))
+            .ok()
+    };
+    asked.or_else(built_in).map(Arc::new)
+}
+
+/// The answer for each device.
+fn answers(known: &[Known], model: Option<&Arc<Model>>) -> Vec<Answer> {
+    let session = || Session::new(Arc::clone(model?)).ok();
+    let answers = known.par_iter().map_init(session, Known::answer);
+    answers.collect()
+}
+
 /// What one capture shows.
 struct Seen {
     path: PathBuf,
@@ -78,6 +113,8 @@ struct Known {
     forwards_for: usize,
     first_ns: u64,
     last_ns: u64,
+    /// The numbers of its traffic in each capture, with what it had said there.
+    windows: Vec<Window>,
 }
 
 fn see(path: &Path) -> Seen {
@@ -120,6 +157,11 @@ impl Known {
             forwards_for: station.forwards_for(),
             first_ns: station.first_ns(),
             last_ns: station.last_ns(),
+            windows: vec![Window::new(
+                station.features_so_far(),
+                station.facts().map(|(fact, _)| fact),
+                station.key().mac,
+            )],
         }
     }
 
@@ -133,12 +175,20 @@ impl Known {
         self.forwards_for = self.forwards_for.max(other.forwards_for);
         self.first_ns = self.first_ns.min(other.first_ns);
         self.last_ns = self.last_ns.max(other.last_ns);
+        self.windows.extend(other.windows.iter().cloned());
     }
 
-    fn answer(&self) -> Answer {
-        let facts = self.facts.iter().map(|(fact, time_ns)| (fact, *time_ns));
-        let evidence = Evidence::of(facts, self.forwards_for, self.last_ns);
-        decide(&evidence, None, &Calibration::default())
+    /// From what it said, and from what a model thinks of its traffic if there is one.
+    fn answer(session: &mut Option<Session>, known: &Self) -> Answer {
+        let facts = known.facts.iter().map(|(fact, time_ns)| (fact, *time_ns));
+        let evidence = Evidence::of(facts, known.forwards_for, known.last_ns);
+        let Some(session) = session else {
+            return decide(&evidence, None, &Calibration::default());
+        };
+        let windows = known.windows.iter();
+        let opinions: Vec<_> = windows.flat_map(|window| session.opinion(window)).collect();
+        let opinion = Opinion::mean(&opinions);
+        decide(&evidence, opinion.as_ref(), session.model().calibration())
     }
 }
 
@@ -168,7 +218,7 @@ struct Line<'a> {
     speaks_for: &'a [String],
     conflict: Option<&'a str>,
     evidence: Vec<Piece<'a>>,
-    features: &'a [wardline_classifier::decide::Contribution],
+    features: &'a [Contribution],
     would_change: &'a [String],
     first_seen: String,
     last_seen: String,
@@ -203,9 +253,7 @@ fn write_json(
 
 fn line<'a>(capture: Option<&'a Path>, known: &'a Known, answer: &'a Answer) -> Line<'a> {
     let identity = &answer.identity;
-    let stated = |part: &'a Option<wardline_classifier::knowledge::Stated>| {
-        part.as_ref().map(|stated| stated.value.as_str())
-    };
+    let stated = |part: &'a Option<Stated>| part.as_ref().map(|stated| stated.value.as_str());
     Line {
         capture,
         mac: known.key.mac,

@@ -245,6 +245,9 @@ pub(crate) struct ClassifyArgs {
     /// Answer each capture for itself
     #[arg(long)]
     pub each: bool,
+    /// Folder of a signed model to use instead of the built-in one
+    #[arg(long, value_name = "FOLDER")]
+    pub model: Option<PathBuf>,
 }
 
 const CLASSIFY_HELP: &str = "\
