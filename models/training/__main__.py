@@ -20,15 +20,15 @@ def main():
     names, captures, sets = gather(plan)
     say(f"{len(captures)} captures of {len({c.unit for c in captures})} units")
     looks = keep_out(names, captures, Fusion(), seed)
-    fused = calibrate.fusion(captures, looks["session"], looks["model"])
+    fused = calibrate.fusion(captures, looks["session"])
     for found in looks.values():
         calibrate.apply(fused, found)
-    say(f"fusion: {fused}")
     judges = calibrate.novelty_by_kind(captures, looks["session"], looks["model"])
+    decision, fused.roles = calibrate.decision(captures, looks, judges, roles)
+    say(f"fusion: {fused}")
     opinions = {
         split: calibrate.opinions(captures, found, judges, fused.roles) for split, found in looks.items()
     }
-    decision = calibrate.decision(captures, opinions["session"], opinions["model"], roles)
     decision.enter_type = calibrate.enter_type(captures, looks["session"], judges)
     say(f"decision: {decision}")
 

@@ -6,21 +6,28 @@ from dataclasses import replace
 import numpy as np
 from sklearn.linear_model import LogisticRegression
 
-from .decision import Calibration, Opinion, chances
+from .data import DEPTHS
+from .decision import Calibration, Opinion, answer, chances
 from .model import Fusion
 from .network import log_softmax
 
 KNOWN_KEPT = 0.98
 """Share of known devices that the model may not take for new ones."""
 CONFORMAL = 0.95
-NETWORK = (0.1, 0.2, 0.3, 0.5, 0.7, 1.0)
+NETWORK = (0.3, 0.5, 0.7, 1.0)
+"""The lexicon knows few networks well; however well, the traffic has a say."""
 LEXICON = (0.7, 1.0, 1.4)
 ROLE_SHARES = (0.0, 0.1, 0.2, 0.4)
+TEMPERATURES = (1.0, 1.3)
+MODEL_WEIGHTS = (0.6, 0.8, 1.0)
+MODEL_FLOORS = (0.01, 0.003, 0.001, 0.0003)
+ENTER_ALONE = (0.6, 0.7, 0.8, 0.9, 0.95, 0.97, 0.99)
+WRONG_MAX = 0.015
+"""Share of looks at unseen types and makers that may be named wrongly."""
 
 
-def fusion(captures, session, unseen):
-    """Weights of network and lexicon with the best log-loss on new sessions, and the share of the
-    network's own roles with the best on new sessions and unseen models together."""
+def fusion(captures, session):
+    """Weights of network and lexicon with the best log-loss on new sessions."""
     truth = np.array([look.model.kinds.index(captures[i].kind) for (i, _), look in session.items()])
     network = np.array([look.by_network for look in session.values()])
     lexicon = np.array([look.by_lexicon for look in session.values()])
@@ -29,16 +36,7 @@ def fusion(captures, session, unseen):
         types = log_softmax(pair[0] * network + pair[1] * lexicon)
         return -types[np.arange(len(truth)), truth].mean()
 
-    best = min(itertools.product(NETWORK, LEXICON), key=loss)
-    fused = Fusion(*best)
-    apply(fused, session)
-    apply(fused, unseen)
-
-    def role_loss(share):
-        pairs = [(captures[i].role, look) for (i, _), look in [*session.items(), *unseen.items()]]
-        return -np.mean([np.log(look.role_chances(share).get(role, 0) + 1e-3) for role, look in pairs])
-
-    return replace(fused, roles=min(ROLE_SHARES, key=role_loss))
+    return Fusion(*min(itertools.product(NETWORK, LEXICON), key=loss))
 
 
 def apply(fused, looks):
@@ -48,7 +46,7 @@ def apply(fused, looks):
 
 
 class Novelty:
-    """Log-odds of "none of these" from certainty, consistency and distance."""
+    """Log-odds of "none of these" from certainty, fit and distance."""
 
     def fit(self, known, unknown):
         inputs = np.array([look.novelty_inputs() for look in [*known, *unknown]])
@@ -64,11 +62,12 @@ class Novelty:
         return float(1 / (1 + np.exp(-(self.bias + np.dot(self.weights, look.novelty_inputs())))))
 
     def document(self):
-        certainty, consistency, distance = map(float, self.weights)
+        certainty, news, likeness, distance = map(float, self.weights)
         return {
             "bias": self.bias,
             "certainty": certainty,
-            "consistency": consistency,
+            "news": news,
+            "likeness": likeness,
             "distance": distance,
         }
 
@@ -92,31 +91,45 @@ def opinions(captures, looks, judges, share):
     }
 
 
-def decision(captures, session, unseen, names):
-    """Constants of the decision: those with the best log-loss over new sessions and unseen models,
-    the quantiles of each role from new sessions alone."""
-    pairs = [(captures[i], depth, opinion) for found in (session, unseen) for (i, depth), opinion in found.items()]
+def decision(captures, looks, judges, names):
+    """Constants of the decision, and the share of the network's own roles.
 
-    def loss(calibration):
-        total = 0.0
-        for capture, depth, opinion in pairs:
-            p = chances(capture.at(depth).evidence, opinion, calibration, names)
-            total -= np.log(p[names.index(capture.role)] + 1e-4)
-        return total / len(pairs)
+    Those with the best log-loss over new sessions and unseen types; the quantiles of each role from
+    new sessions alone; and the least certainty at which the model alone names a role that hardly
+    ever names a wrong one, be the type or the maker unseen."""
+    evidence = {(i, d): captures[i].at(d).evidence for i in range(len(captures)) for d in DEPTHS}
+    truth = [names.index(capture.role) for capture in captures]
 
-    grid = itertools.product((1.0, 1.3), (0.6, 0.8, 1.0), (0.01, 0.003, 0.001, 0.0003))
-    tried = [Calibration(temperature=t, model_weight=w, model_floor=f) for t, w, f in grid]
-    best = min(tried, key=loss)
+    def told(split, share):
+        found = opinions(captures, looks[split], judges, share)
+        return [(truth[i], evidence[i, d], opinion) for (i, d), opinion in found.items()]
+
+    def loss(pairs, calibration):
+        right = [chances(said, opinion, calibration, names)[true] for true, said, opinion in pairs]
+        return -np.log(np.array(right) + 1e-4).mean()
+
+    def settle(share):
+        pairs = told("session", share) + told("model", share)
+        grid = itertools.product(TEMPERATURES, MODEL_WEIGHTS, MODEL_FLOORS)
+        tried = [Calibration(temperature=t, model_weight=w, model_floor=f) for t, w, f in grid]
+        return min(((loss(pairs, c), i, c) for i, c in enumerate(tried)))
+
+    (_, _, best), share = min((settle(share), share) for share in ROLE_SHARES)
     for role in sorted({capture.role for capture in captures}):
-        scores = sorted(
-            1 - chances(captures[i].at(d).evidence, opinion, best, names)[names.index(role)]
-            for (i, d), opinion in session.items()
-            if captures[i].role == role
-        )
+        own = [pair for pair in told("session", share) if names[pair[0]] == role]
+        scores = sorted(1 - chances(said, opinion, best, names)[true] for true, said, opinion in own)
         rank = min(len(scores) - 1, int(np.ceil((len(scores) + 1) * CONFORMAL)) - 1)
         # A set is of use only between "sure" and "all".
         best.quantiles[role] = float(round(np.clip(scores[rank], 0.5, 0.85), 4))
-    return best
+    unseen = [told(split, share) for split in ("model", "maker")]
+
+    def wrong(enter):
+        tried = replace(best, enter_alone=enter)
+        named = [[answer(s, o, tried, names)[0] not in (None, names[t]) for t, s, o in pairs] for pairs in unseen]
+        return max(np.mean(found) for found in named)
+
+    best.enter_alone = next((enter for enter in ENTER_ALONE if wrong(enter) <= WRONG_MAX), ENTER_ALONE[-1])
+    return best, share
 
 
 def enter_type(captures, looks, judges):

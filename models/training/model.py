@@ -105,8 +105,8 @@ class Look:
 
     def novelty_inputs(self):
         best = int(self.types.argmax())
-        consistency = self.model.lexicon.consistency(self.model.kinds[best], self.facts)
-        return [self.types[best], consistency, np.log1p(self.squares[best])]
+        news, likeness = self.model.lexicon.fit_of(self.model.kinds[best], self.facts)
+        return [self.types[best], news, likeness, np.log1p(self.squares[best])]
 
     def role_chances(self, share):
         """Chance of each role, by way of the types and as the network sees roles itself."""
