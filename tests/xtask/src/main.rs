@@ -10,6 +10,7 @@ mod showcase;
 mod stages;
 mod tidy;
 mod tools;
+mod train;
 
 use std::path::PathBuf;
 use std::process::{Command, ExitCode};
@@ -40,6 +41,8 @@ enum Task {
     },
     /// Fuzz the classifier's parsers
     Fuzz(fuzz::FuzzArgs),
+    /// Train the models from labelled captures, and say what they reach in models/REPORT.md
+    Train(train::TrainArgs),
     /// Start or stop the simulated ward alone (root)
     Ward {
         #[command(subcommand)]
@@ -156,6 +159,7 @@ fn run(task: Task) -> Result<bool> {
         Task::Cost { bless: true } => cost::bless()?,
         Task::Cost { bless: false } => cost::check()?,
         Task::Fuzz(args) => return fuzz::run(&args),
+        Task::Train(args) => train::run(&args)?,
         Task::Ward { action } => ward(&action)?,
         Task::Bench { action } => bench(&action)?,
         Task::Tidy => tidy::run()?,

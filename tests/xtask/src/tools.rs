@@ -61,6 +61,11 @@ pub fn build_bench() -> Result<PathBuf> {
     Ok(folder.join(BENCH))
 }
 
+/// Builds the command a person types.
+pub fn build_command() -> Result<()> {
+    build_packages(&[], &["wardline"])
+}
+
 fn build_packages(options: &[&str], packages: &[&str]) -> Result<()> {
     let mut command = cargo()?;
     command.arg("build").args(options);
