@@ -16,6 +16,17 @@ pub enum Strength {
     Strong,
 }
 
+impl Strength {
+    /// The name in documents and REST.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Weak => "weak",
+            Self::Medium => "medium",
+            Self::Strong => "strong",
+        }
+    }
+}
+
 /// Which station of a frame a fact is about.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum About {

@@ -7,12 +7,15 @@
 //!
 //! No clock and no I/O but reading model files: times come with the frames.
 
+pub mod behaviour;
 pub mod decide;
 pub mod device;
 pub mod evidence;
 pub mod fact;
 pub mod features;
+pub mod identify;
 pub mod knowledge;
+pub mod learn;
 pub mod model;
 pub mod observer;
 pub mod role;

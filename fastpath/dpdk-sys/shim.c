@@ -57,7 +57,7 @@ populate_pages(struct rte_mempool *pool)
 
 struct rte_mempool *
 shim_pktmbuf_pool_create(const char *name, unsigned int count, unsigned int cache, uint16_t data_room,
-			 int socket)
+			 int side_by_side, int socket)
 {
 	struct rte_mempool *pool =
 		rte_mempool_create_empty(name, count, sizeof(struct rte_mbuf) + data_room, cache,
@@ -70,7 +70,7 @@ shim_pktmbuf_pool_create(const char *name, unsigned int count, unsigned int cach
 	ret = rte_mempool_set_ops_byname(pool, rte_mbuf_best_mempool_ops(), NULL);
 	if (ret == 0) {
 		rte_pktmbuf_pool_init(pool, NULL);
-		if (shim_mempool_stride(pool) <= sysconf(_SC_PAGESIZE))
+		if (side_by_side && shim_mempool_stride(pool) <= sysconf(_SC_PAGESIZE))
 			ret = populate_pages(pool);
 		else
 			ret = rte_mempool_populate_default(pool);

@@ -35,10 +35,11 @@ uint16_t shim_eth_tx_burst(uint16_t port, uint16_t queue, struct rte_mbuf **mbuf
 /*
  * rte_pktmbuf_pool_create without the padding that spreads objects over memory channels: the largest
  * AF_XDP buffer must not exceed a page. The option -n, which would do as well, has no effect together
- * with --no-shconf or --in-memory. NULL with rte_errno set on failure.
+ * with --no-shconf or --in-memory. With side_by_side, buffers of a page or of an even part of one lie without
+ * gaps. NULL with rte_errno set on failure.
  */
 struct rte_mempool *shim_pktmbuf_pool_create(const char *name, unsigned int count, unsigned int cache,
-					     uint16_t data_room, int socket);
+					     uint16_t data_room, int side_by_side, int socket);
 
 /* All or nothing: 0, or a negative errno value with no mbuf taken. */
 int shim_pktmbuf_alloc_bulk(struct rte_mempool *pool, struct rte_mbuf **mbufs, unsigned int count);

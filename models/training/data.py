@@ -90,7 +90,7 @@ def row_of(record, names):
         frames=record["frames"],
         seconds=record["seconds"],
         numbers=np.array([record[name] for name in names], dtype=np.float64),
-        facts=frozenset(token for token in record["facts"].split("\t") if "=" in token),
+        facts=frozenset(token for token in record["facts"].split("\t") if token),
         evidence={role: float(weight) for role, weight in pairs},
         first=tuple(int(length) for length in record["first"].split("\t") if length),
     )

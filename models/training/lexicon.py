@@ -49,6 +49,7 @@ class Lexicon:
                 self.shown[capture.kind][field] += 1
                 self.new[capture.kind][field] += new
         self.seen = {kind: {t for t, n in heard[kind].items() if n > 1} for kind in self.kinds}
+        self.speakers = Counter(token for kind in self.kinds for token in self.seen[kind])
 
     @staticmethod
     def _fields(tokens, is_new):
@@ -62,14 +63,20 @@ class Lexicon:
         scores -= scores.max(1, keepdims=True)
         return scores - np.log(np.exp(scores).sum(1, keepdims=True))
 
-    def consistency(self, kind, facts):
-        """Log of how much likelier the tokens are from the type than from a device of none."""
-        total = 0.0
+    def fit_of(self, kind, facts):
+        """News: log of how much likelier the type says something new, or nothing new, in these
+        fields than a device of none. Likeness: how much of it only this type says."""
+        news, likeness = 0.0, defaultdict(float)
         for field, new in self._fields(facts, lambda t: t not in self.seen[kind]).items():
             shown = self.shown[kind][field]
             chance = (self.new[kind][field] + 0.5) / (shown + 1) if shown else 0.5 / (self.captures[kind] + 1)
-            total += np.log(chance / NEW_OF_OTHERS if new else (1 - chance) / (1 - NEW_OF_OTHERS))
-        return total
+            news += np.log(chance / NEW_OF_OTHERS if new else (1 - chance) / (1 - NEW_OF_OTHERS))
+        for token in facts:
+            if token in self.seen[kind]:
+                field = token.split("=", 1)[0]
+                seldom = np.log(len(self.kinds) / (self.speakers[token] - 0.5))
+                likeness[field] = max(likeness[field], seldom)
+        return news, sum(likeness.values())
 
     def document(self):
         """As the program reads it."""

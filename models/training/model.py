@@ -72,19 +72,16 @@ class Model:
         lexicon = self.lexicon.predict([row.facts for row in rows])
         types = log_softmax(self.fusion.network * network + self.fusion.lexicon * lexicon)
         places = numbers @ self.place[0] + self.place[1]
-        best = types.argmax(1)
-        squares = ((places - self.centres[best]) ** 2).sum(1)
+        squares = ((places[:, None, :] - self.centres[None]) ** 2).sum(2)
         return [
             Look(
-                kinds=self.kinds,
-                role_of=self.role_of,
-                roles=self.network.roles,
+                model=self,
+                facts=row.facts,
                 by_network=network[index],
                 by_lexicon=lexicon[index],
                 by_roles=roles[index],
                 types=types[index],
-                consistency=self.lexicon.consistency(self.kinds[best[index]], row.facts),
-                distance=np.log1p(squares[index]),
+                squares=squares[index],
             )
             for index, row in enumerate(rows)
         ]
@@ -94,29 +91,29 @@ class Model:
 class Look:
     """One row as a model sees it."""
 
-    kinds: list
-    role_of: dict
-    roles: list
+    model: Model
+    facts: frozenset
     by_network: np.ndarray
     by_lexicon: np.ndarray
     by_roles: np.ndarray
     types: np.ndarray
-    consistency: float
-    distance: float
+    squares: np.ndarray
 
     @property
     def kind(self):
-        return self.kinds[int(self.types.argmax())]
+        return self.model.kinds[int(self.types.argmax())]
 
     def novelty_inputs(self):
-        return [self.types.max(), self.consistency, self.distance]
+        best = int(self.types.argmax())
+        news, likeness = self.model.lexicon.fit_of(self.model.kinds[best], self.facts)
+        return [self.types[best], news, likeness, np.log1p(self.squares[best])]
 
     def role_chances(self, share):
         """Chance of each role, by way of the types and as the network sees roles itself."""
         chances = Counter()
-        for kind, score in zip(self.kinds, self.types):
-            chances[self.role_of[kind]] += (1 - share) * np.exp(score)
-        for role, score in zip(self.roles, self.by_roles):
+        for kind, score in zip(self.model.kinds, self.types):
+            chances[self.model.role_of[kind]] += (1 - share) * np.exp(score)
+        for role, score in zip(self.model.network.roles, self.by_roles):
             chances[role] += share * np.exp(score)
         return dict(chances)
 

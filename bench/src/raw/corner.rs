@@ -196,11 +196,6 @@ impl Corner {
             Mix::Denied => 0.0,
         }
     }
-
-    /// Whether there are so many frames in memory that buffers should be as small as they can.
-    pub fn needs_small_buffers(&self) -> bool {
-        self.flows > 262_144 && self.sizes == Sizes::One(64)
-    }
 }
 
 impl fmt::Display for Corner {

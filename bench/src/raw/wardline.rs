@@ -17,11 +17,8 @@ use super::traffic::traffic;
 use crate::interrupt;
 use crate::process::{Process, bound_to};
 
-/// Bytes of a packet buffer with its description, for the ordinary MTU and for the smaller one.
-const BUFFER_BYTES: [u64; 2] = [4_104, 2_056];
-const MTU: u16 = 1_500;
-/// With this one, buffers take half the memory.
-const SMALL_MTU: u16 = 1_400;
+/// Bytes of a packet buffer with its description, on ordinary pages.
+const BUFFER_BYTES: u64 = 2_056;
 /// What DPDK and the rings take beside the buffers, in MiB.
 const BESIDE_MIB: u64 = 96;
 /// How long it may take to compile the policy and start.
@@ -37,8 +34,7 @@ impl System for Wardline {
     }
 
     fn packet_memory_mib(&self, corner: &Corner) -> u64 {
-        let bytes = BUFFER_BYTES[usize::from(corner.needs_small_buffers())];
-        u64::from(Bench::buffers(corner)) * bytes / (1 << 20) + BESIDE_MIB
+        u64::from(Bench::buffers(corner)) * BUFFER_BYTES / (1 << 20) + BESIDE_MIB
     }
 
     fn forwards(&self, corner: &Corner) -> f64 {
@@ -76,7 +72,7 @@ impl Wardline {
         let [ward, core] = bench.ports();
         let folder = bench.folder.display();
         let memory = self.packet_memory_mib(bench.corner);
-        let (buffers, mtu) = (Bench::buffers(bench.corner), mtu(bench.corner));
+        let buffers = Bench::buffers(bench.corner);
         let huge = if bench.huge_pages { "require" } else { "never" };
         let cpu = bench.cpus.packets;
         // Room for half as many again: the part for half-open conversations is not for these.
@@ -86,11 +82,9 @@ impl Wardline {
 [ports.ward]
 driver = "devargs"
 devargs = "{ward}"
-mtu = {mtu}
 [ports.core]
 driver = "devargs"
 devargs = "{core}"
-mtu = {mtu}
 [workers]
 poll = "busy"
 cores = [{cpu}]
@@ -110,15 +104,6 @@ flows = {flows}
 flows_per_device = {flows}
 "#
         )
-    }
-}
-
-/// With a million frames in memory twice, the size of a buffer decides whether they fit.
-fn mtu(corner: &Corner) -> u16 {
-    if corner.needs_small_buffers() {
-        SMALL_MTU
-    } else {
-        MTU
     }
 }
 

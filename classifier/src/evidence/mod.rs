@@ -11,6 +11,8 @@
 
 mod conversation;
 mod exchanges;
+#[cfg(any(test, fuzzing))]
+pub mod fuzz;
 mod half;
 mod parsers;
 #[cfg(test)]

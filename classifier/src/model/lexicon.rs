@@ -9,7 +9,7 @@ use super::refusal::Refusal;
 
 /// Chance that a device of none of the types says something new in any one field.
 const NEW_OF_OTHERS: f64 = 0.5;
-/// Stands between field and value; words of values do not count here.
+/// Stands between field and value.
 const VALUE: char = '=';
 
 /// What was learnt of tokens.
@@ -78,38 +78,59 @@ impl Lexicon {
         scores
     }
 
-    /// How much better the tokens fit a type than a device of none: log of the likelihood ratio,
-    /// each field counted once.
-    pub(super) fn consistency(&self, kind: usize, said: &HashSet<String>) -> f64 {
-        let mut fields: BTreeMap<&str, bool> = BTreeMap::new();
+    /// How what was said fits a type, each field counted once.
+    pub(super) fn fit(&self, kind: usize, said: &HashSet<String>) -> Fit {
+        let mut fields: BTreeMap<&str, (bool, f64)> = BTreeMap::new();
         for token in said {
-            if let Some((field, _)) = token.split_once(VALUE) {
-                let known = self
-                    .tokens
-                    .get(token)
-                    .is_some_and(|t| t.seen.contains(&kind));
-                *fields.entry(field).or_default() |= !known;
+            let field = token.split_once(VALUE).map_or("", |(field, _)| field);
+            let (new, likeness) = fields.entry(field).or_default();
+            match self
+                .tokens
+                .get(token)
+                .filter(|token| token.seen.contains(&kind))
+            {
+                Some(token) => *likeness = likeness.max(self.likeness(token)),
+                None => *new = true,
             }
         }
         let habits = &self.types[kind];
-        let ratio = |(field, new): (&str, bool)| {
-            let chance = habits.chance_of_new(field);
-            if new {
-                (chance / NEW_OF_OTHERS).ln()
-            } else {
-                ((1.0 - chance) / (1.0 - NEW_OF_OTHERS)).ln()
-            }
-        };
-        fields.into_iter().map(ratio).sum()
+        let news = fields
+            .iter()
+            .map(|(field, (new, _))| habits.news(field, *new));
+        Fit {
+            news: news.sum(),
+            likeness: fields.values().map(|(_, likeness)| likeness).sum(),
+        }
+    }
+
+    /// Log of how seldom other types say this.
+    fn likeness(&self, token: &Token) -> f64 {
+        let others = token.seen.len() as f64 - 1.0;
+        (self.types.len() as f64 / (others + 0.5)).ln()
     }
 }
 
+/// How well what was said fits a type.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Fit {
+    /// Log of how much likelier the type says something new in these fields, or nothing new, than
+    /// a device of none of the types.
+    pub(super) news: f64,
+    /// How much of it only this type says: for each field, the log of how seldom others do.
+    pub(super) likeness: f64,
+}
+
 impl Habits {
-    /// Chance that a device of the type says something in this field that was not heard before.
-    fn chance_of_new(&self, field: &str) -> f64 {
-        match self.fields.get(field) {
+    /// Log of the likelihood ratio of something new, or nothing new, in a field.
+    fn news(&self, field: &str, new: bool) -> f64 {
+        let chance = match self.fields.get(field) {
             Some(habit) => (f64::from(habit.new) + 0.5) / (f64::from(habit.shown) + 1.0),
             None => 0.5 / (f64::from(self.captures) + 1.0),
+        };
+        if new {
+            (chance / NEW_OF_OTHERS).ln()
+        } else {
+            ((1.0 - chance) / (1.0 - NEW_OF_OTHERS)).ln()
         }
     }
 }

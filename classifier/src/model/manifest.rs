@@ -6,11 +6,12 @@ use std::fs::File;
 use std::io::Read;
 use std::path::Path;
 
-use ed25519_dalek::{Signature, Signer, SigningKey, VerifyingKey};
+use ed25519_dalek::{Signature, Signer as _, SigningKey, VerifyingKey};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use super::refusal::Refusal;
+use crate::features;
 
 /// Format of the manifest and of the files it lists.
 pub const FORMAT: u32 = 1;
@@ -32,6 +33,8 @@ pub(super) const STATISTICS: &str = "statistics.json";
 pub(super) const CALIBRATION: &str = "calibration.json";
 pub(super) const GOLDEN: &str = "golden.json";
 
+/// What our model is called.
+const NAME: &str = "wardline";
 const MANIFEST_BYTES_MAX: u64 = 256 << 10;
 const SIGNATURE_BYTES_MAX: u64 = 256;
 /// A signature of a manifest is good for nothing else.
@@ -49,14 +52,22 @@ pub struct Manifest {
     pub version: u64,
     /// Hash of the features' schema, in hexadecimal digits.
     pub schema: String,
-    /// Types of device the model tells apart, in the order of its output.
+    /// What the outputs mean.
+    pub heads: Heads,
+    /// SHA-256 of each file, in hexadecimal digits.
+    pub files: BTreeMap<String, String>,
+}
+
+/// What the outputs of the network mean.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Heads {
+    /// Types of device it tells apart, in the order of the output.
     pub types: Vec<String>,
     /// Role of each type.
     pub type_roles: Vec<crate::Role>,
-    /// Roles the model tells apart, in the order of its output.
+    /// Roles it tells apart, in the order of the output.
     pub roles: Vec<crate::Role>,
-    /// SHA-256 of each file, in hexadecimal digits.
-    pub files: BTreeMap<String, String>,
 }
 
 /// The keys whose signatures count.
@@ -175,18 +186,67 @@ impl Bundle {
     }
 }
 
-/// Signs a manifest, as whoever trains a model does.
-pub fn sign(manifest: &[u8], key: &[u8; 32]) -> String {
-    to_hex(
-        &SigningKey::from_bytes(key)
-            .sign(&signed(manifest))
-            .to_bytes(),
-    )
+/// A key that signs models. Whoever has it decides what devices are.
+pub struct Signer(SigningKey);
+
+impl std::fmt::Debug for Signer {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Signer({})", self.public_half())
+    }
 }
 
-/// The public half of a key, as [`Trust::keys`] takes it.
-pub fn public_half(key: &[u8; 32]) -> String {
-    to_hex(SigningKey::from_bytes(key).verifying_key().as_bytes())
+impl Signer {
+    /// A key of these secret bytes.
+    pub fn new(secret: &[u8; 32]) -> Self {
+        Self(SigningKey::from_bytes(secret))
+    }
+
+    /// From 64 hexadecimal digits; `None` for anything else.
+    pub fn from_hex(secret: &str) -> Option<Self> {
+        from_hex(secret.trim()).map(|secret| Self::new(&secret))
+    }
+
+    /// As [`Signer::from_hex`] takes it.
+    pub fn secret_half(&self) -> String {
+        to_hex(self.0.as_bytes())
+    }
+
+    /// As [`Trust::keys`] takes it.
+    pub fn public_half(&self) -> String {
+        to_hex(self.0.verifying_key().as_bytes())
+    }
+
+    /// Lists the files in a folder and signs the list. The files are not looked into.
+    ///
+    /// # Errors
+    /// A file is missing or too long, or the list cannot be written.
+    pub fn seal(&self, folder: &Path, version: u64, heads: Heads) -> Result<(), Refusal> {
+        let mut files = BTreeMap::new();
+        for (file, limit) in FILES {
+            let bytes = bounded(folder, file, limit)?;
+            files.insert(file.to_owned(), to_hex(&Sha256::digest(&bytes)));
+        }
+        let manifest = Manifest {
+            format: FORMAT,
+            name: NAME.to_owned(),
+            version,
+            schema: to_hex(&features::schema()),
+            heads,
+            files,
+        };
+        let mut text = serde_json::to_vec_pretty(&manifest)
+            .map_err(|error| Refusal::nonsense(MANIFEST, error))?;
+        text.push(b'\n');
+        let signature = to_hex(&self.0.sign(&signed(&text)).to_bytes()) + "\n";
+        for (file, bytes) in [(MANIFEST, text), (SIGNATURE, signature.into_bytes())] {
+            let path = folder.join(file);
+            std::fs::write(&path, bytes).map_err(|error| Refusal::Unreadable {
+                file: path.display().to_string(),
+                error,
+            })?;
+        }
+        Ok(())
+    }
 }
 
 fn signed(manifest: &[u8]) -> Vec<u8> {

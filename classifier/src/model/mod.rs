@@ -21,7 +21,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 use serde::Deserialize;
 
 pub use graph::GraphFault;
-pub use manifest::{Bundle, Manifest, Trust};
+pub use manifest::{Bundle, Heads, Manifest, Signer, Trust};
 pub use opinion::{Session, Window};
 pub use refusal::Refusal;
 
@@ -100,8 +100,9 @@ impl Model {
         if manifest.schema != manifest::to_hex(&features::schema()) {
             return Err(Refusal::Schema);
         }
-        let types = manifest.types.len();
-        if manifest.type_roles.len() != types || types == 0 || manifest.roles.is_empty() {
+        let heads = &manifest.heads;
+        let types = heads.types.len();
+        if heads.type_roles.len() != types || types == 0 || heads.roles.is_empty() {
             return Err(Refusal::nonsense(MANIFEST, "types or roles are missing"));
         }
         let lexicon: Lexicon = bundle.json(LEXICON)?;
@@ -110,7 +111,7 @@ impl Model {
         statistics.check(types)?;
         let calibration = Calibration::from_json(bundle.file(CALIBRATION))
             .map_err(|error| Refusal::nonsense(CALIBRATION, error))?;
-        let widths = [types, manifest.roles.len(), features::COUNT];
+        let widths = [types, heads.roles.len(), features::COUNT];
         let model = Self {
             plans: Plans::new(bundle.file(GRAPH), widths)?,
             manifest,

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use wardline_policy::MacAddr;
 
 use super::plans::{self, Output};
-use super::token::tokens;
+use super::token::token;
 use super::{Model, Refusal};
 use crate::decide::{Contribution, Opinion};
 use crate::features::{FEATURES, Features};
@@ -32,7 +32,7 @@ impl Window {
         facts: impl IntoIterator<Item = &'a Fact>,
         mac: MacAddr,
     ) -> Self {
-        let said = facts.into_iter().flat_map(|fact| tokens(fact, mac));
+        let said = facts.into_iter().map(|fact| token(fact, mac));
         Self {
             features,
             said: said.collect(),
@@ -180,6 +180,7 @@ impl Model {
             roles: self.roles(&types, by_roles),
             types: self
                 .manifest
+                .heads
                 .types
                 .iter()
                 .zip(&types)
@@ -192,16 +193,17 @@ impl Model {
 
     /// Roles by way of the types, and as the network sees them itself.
     fn roles(&self, types: &[f32], by_roles: &[f32]) -> Vec<(Role, f64)> {
-        let share = self.statistics.fusion.roles;
+        let (share, heads) = (self.statistics.fusion.roles, &self.manifest.heads);
         let mut chances = [0.0; Role::COUNT];
-        for (role, score) in self.manifest.type_roles.iter().zip(types) {
+        for (role, score) in heads.type_roles.iter().zip(types) {
             chances[role.index()] += (1.0 - share) * f64::from(score.exp());
         }
-        for (role, score) in self.manifest.roles.iter().zip(log_softmax(by_roles)) {
+        for (role, score) in heads.roles.iter().zip(log_softmax(by_roles)) {
             chances[role.index()] += share * f64::from(score.exp());
         }
-        let each = Role::ALL.iter().map(|role| (*role, chances[role.index()]));
-        each.filter(|(_, chance)| *chance > 0.0).collect()
+        let knows = |role: &&Role| heads.roles.contains(role) || heads.type_roles.contains(role);
+        let known = Role::ALL.iter().filter(knows);
+        known.map(|role| (*role, chances[role.index()])).collect()
     }
 
     /// Probability that the device is of none of the types, the best of which is given.
@@ -213,9 +215,11 @@ impl Model {
             .zip(centre)
             .map(|(a, b)| f64::from(a - b).powi(2));
         let distance: f64 = squares.sum::<f64>().ln_1p();
+        let fit = self.lexicon.fit(best, said);
         let log_odds = weights.bias
             + weights.certainty * f64::from(certainty)
-            + weights.consistency * self.lexicon.consistency(best, said)
+            + weights.news * fit.news
+            + weights.likeness * fit.likeness
             + weights.distance * distance;
         1.0 / (1.0 + (-log_odds).exp())
     }

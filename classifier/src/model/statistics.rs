@@ -43,8 +43,10 @@ pub(super) struct Novelty {
     pub(super) bias: f64,
     /// Log of the best type's probability.
     pub(super) certainty: f64,
-    /// How much better the best type fits what was said than none.
-    pub(super) consistency: f64,
+    /// How expected it is that the best type says things not heard before.
+    pub(super) news: f64,
+    /// How much of what was said only the best type says.
+    pub(super) likeness: f64,
     /// Log of one more than the squared distance to the middle of the best type.
     pub(super) distance: f64,
 }

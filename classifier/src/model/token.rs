@@ -1,7 +1,7 @@
-//! Facts as words a lexicon can learn: without what belongs to one unit and not to its kind.
+//! Facts as tokens a lexicon can learn: without what belongs to one unit and not to its kind.
 //!
 //! Serial numbers, MAC addresses and their ends, UUIDs and IP addresses are masked, so that what
-//! is learnt from one unit holds for the next.
+//! is learnt from one unit holds for the next; and versions, so that it holds for the next firmware.
 
 use wardline_policy::MacAddr;
 
@@ -9,32 +9,19 @@ use crate::{Fact, Field};
 
 /// Stands for what was masked.
 const MASK: char = '#';
-/// Most words taken from one value.
-const WORDS_MAX: usize = 8;
-/// Shorter words say nothing.
-const WORD_MIN: usize = 3;
 /// The end of a MAC address has at least so many digits where makers write it in names.
 const MAC_PART: usize = 4;
 /// Longer runs of decimal or hexadecimal digits number a unit.
 const DIGITS_MAX: usize = 5;
 
-/// The whole value as `field=value`, then its words as `field~word`; all in lower case.
-pub fn tokens(fact: &Fact, mac: MacAddr) -> Vec<String> {
+/// `field=value`, in lower case.
+pub fn token(fact: &Fact, mac: MacAddr) -> String {
     let field = fact.field.name();
     if matches!(fact.field, Field::TlsJa3 | Field::TlsJa4) {
         // A digest is of the software, and none of its digits means anything alone.
-        return vec![format!("{field}={}", fact.value)];
+        return format!("{field}={}", fact.value);
     }
-    let value = mask(&fact.value, mac);
-    let mut tokens = vec![format!("{field}={value}")];
-    let words = value.split(|c: char| !c.is_alphabetic());
-    for word in words.filter(|word| word.len() >= WORD_MIN).take(WORDS_MAX) {
-        let token = format!("{field}~{word}");
-        if !tokens.contains(&token) {
-            tokens.push(token);
-        }
-    }
-    tokens
+    format!("{field}={}", mask(&fact.value, mac))
 }
 
 /// The value in lower case with all runs of digits and letters that name a unit masked.
@@ -54,7 +41,7 @@ fn mask(value: &str, mac: MacAddr) -> String {
     masked
 }
 
-/// Runs of letters and digits; addresses and UUIDs, whose parts belong together, are one run.
+/// Runs of letters and digits; addresses, UUIDs and versions, whose parts belong together, are one.
 fn runs(value: &str) -> impl Iterator<Item = &str> {
     let mut rest = value;
     std::iter::from_fn(move || {
@@ -74,7 +61,7 @@ fn run_len(text: &str, belongs: impl Fn(char) -> bool) -> usize {
     text.find(|c| !belongs(c)).unwrap_or(text.len())
 }
 
-/// Length of a UUID, MAC or IPv4 address at the beginning.
+/// Length of a UUID, a MAC address, an IPv4 address or a version at the beginning.
 fn compound(text: &str) -> Option<usize> {
     let uuid = run_len(text, |c| c.is_ascii_hexdigit() || c == '-');
     let parts = |separator: char, len: usize| text[..len].split(separator);
@@ -88,8 +75,8 @@ fn compound(text: &str) -> Option<usize> {
         }
     }
     let dotted = run_len(text, |c| c.is_ascii_digit() || c == '.');
-    let is_v4 = text[..dotted].parse::<std::net::Ipv4Addr>().is_ok();
-    is_v4.then_some(dotted)
+    let dotted = text[..dotted].trim_end_matches('.');
+    dotted.contains('.').then_some(dotted.len())
 }
 
 fn names_a_unit(run: &str, own: &str) -> bool {
@@ -127,26 +114,25 @@ mod tests {
         check("uuid:Socket-1_0-221516K0101769", "uuid:socket-1_0-#");
         check("uuid:38323636-4558-4dda-9188-cda0e6164976", "uuid:#");
         check("12:34:56:78:9a:bc and 192.168.1.20", "# and #");
-        check("UPnP/1.0 Linux 2.6.31", "upnp/1.0 linux 2.6.31");
+        check("UPnP/1.0 Linux 2.6.31.", "upnp/# linux #.");
+        check("1,3,6,12", "1,3,6,12");
         check("sn 20158321", "sn #");
     }
 
     #[test]
-    fn words_follow_the_value() {
-        let fact = Fact::new(Field::SsdpServer, "Linux, UPnP/1.0, Linux").unwrap();
-        let expect = [
-            "ssdp.server=linux, upnp/1.0, linux",
-            "ssdp.server~linux",
-            "ssdp.server~upnp",
-        ];
-        assert_eq!(tokens(&fact, MAC), expect);
+    fn a_digest_stays_whole() {
+        let fact = Fact::new(Field::TlsJa3, "146c6a6537ba4cc22d874bf8ff346144").unwrap();
+        assert_eq!(
+            token(&fact, MAC),
+            "tls.ja3=146c6a6537ba4cc22d874bf8ff346144"
+        );
     }
 
     proptest! {
         #[test]
-        fn any_value_has_tokens(value in "\\PC{1,80}") {
+        fn any_value_has_a_token(value in "\\PC{1,80}") {
             if let Some(fact) = Fact::new(Field::Banner, &value) {
-                prop_assert!(!tokens(&fact, MAC).is_empty());
+                prop_assert!(token(&fact, MAC).starts_with("banner.text="));
             }
         }
     }

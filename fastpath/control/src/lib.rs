@@ -19,8 +19,9 @@ pub use service::{Control, ControlClient, ControlRequest, ControlResponse};
 pub use transport::{ServerTransport, server_transport};
 pub use view::{
     Applied, ApplyOptions, Counters, DeviceView, DevicesPage, Diagnostic, EventBatch, EventKind,
-    EventRecord, FlowFilter, FlowView, FlowsPage, Hello, LinkState, PolicyFormat, PolicyInForce,
-    PolicyText, PortStatus, Refused, RefusedKind, Severity, SideCounters, Status, WorkerStatus,
+    EventRecord, Evidence, FlowFilter, FlowView, FlowsPage, Hello, Identity, LinkState,
+    PolicyFormat, PolicyInForce, PolicyText, PortStatus, Refused, RefusedKind, Severity,
+    SideCounters, Status, WorkerStatus,
 };
 
 /// Number of the contract. Raised when a client of the old number could misunderstand an answer;

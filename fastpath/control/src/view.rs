@@ -181,6 +181,9 @@ pub struct WorkerStatus {
     /// Feature windows of devices that were finished.
     #[serde(default)]
     pub feature_windows: u64,
+    /// Windows and samples the classifier did not fetch in time.
+    #[serde(default)]
+    pub unfetched: [u64; 2],
     /// Frames that arrived here and belonged to another worker.
     pub handed_over: u64,
     /// Of these, lost because the other worker's ring was full.
@@ -288,6 +291,66 @@ pub struct DeviceView {
     pub flows: u32,
     /// Frames with its MAC address as source that came from the core side: a loop, or it moved.
     pub wrong_side: u64,
+    /// What the classifier takes it for; absent while nothing was looked at.
+    #[serde(default)]
+    pub identity: Option<Identity>,
+}
+
+/// What the classifier takes a device for, and why.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Identity {
+    /// Its role; absent while unknown or undecided.
+    pub role: Option<String>,
+    /// The role, or those it may have while undecided.
+    pub roles: Vec<String>,
+    /// The same in words: `infusion pump`, `plug or hub`, `unknown`.
+    pub words: String,
+    /// How probable it is that its role is among `roles`, in percent.
+    pub probability_percent: u8,
+    /// Whether it may put rules in force: the device said what it is, or a person confirmed it.
+    pub may_enforce: bool,
+    /// Whether a person confirmed the role.
+    pub confirmed: bool,
+    /// Why, heaviest first.
+    pub evidence: Vec<Evidence>,
+    /// What of its traffic moved the model, in sentences.
+    pub traffic: Vec<String>,
+    /// What would change the answer.
+    pub would_change: Vec<String>,
+    /// Evidence that contradicts itself, in a sentence.
+    pub conflict: Option<String>,
+    /// That a confirmed device no longer behaves as what it is.
+    pub drift: Option<String>,
+    /// Type, such as a product.
+    pub kind: Option<String>,
+    /// Maker as stated, or as registered for its address.
+    pub vendor: Option<String>,
+    /// Model as stated.
+    pub model: Option<String>,
+    /// Serial number as stated.
+    pub serial: Option<String>,
+    /// Software version as stated.
+    pub software: Option<String>,
+    /// Names that may be asset tags.
+    pub asset_tags: Vec<String>,
+    /// The devices it speaks for, when they are several.
+    pub speaks_for: Vec<String>,
+}
+
+/// One statement about a device.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Evidence {
+    /// What a person reads.
+    pub sentence: String,
+    /// The protocol it was said in.
+    pub source: String,
+    /// Field of the protocol, such as `dicom.calling-ae`.
+    pub field: String,
+    /// `weak`, `medium` or `strong`.
+    pub strength: String,
+    /// When it was said first.
+    pub time_us: u64,
 }
 
 /// What a device says of itself in DHCP. Untrusted text, cut to printable characters.
@@ -510,6 +573,15 @@ pub enum EventKind {
     },
     /// A device spoke for the first time.
     DeviceSeen,
+    /// A device is taken for something else than before.
+    Identified {
+        /// Its role now; absent: unknown.
+        role: Option<String>,
+        /// Its role before.
+        previous: Option<String>,
+        /// The heaviest evidence, in a sentence.
+        because: String,
+    },
     /// An address was bound to a device.
     AddressBound {
         /// The address.

@@ -9,7 +9,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use anyhow::Context;
-use wardline_dpdk::{Burst, Eal, EalConfig, HugePages, Mempool, Port, PortConfig, PortSpec, Queue};
+use wardline_dpdk::{
+    Burst, Eal, EalConfig, HugePages, Layout, Mempool, Port, PortConfig, PortSpec, Queue,
+};
 
 /// How long the worker goes on after the kernel took over, to forward what is in the rings.
 const DRAIN: Duration = Duration::from_millis(20);
@@ -30,7 +32,7 @@ fn main() -> anyhow::Result<()> {
         worker_cpus: vec![0],
         pci: Vec::new(),
     })?;
-    let pool = Mempool::new(&eal, Mempool::count_for(2), 1500)?;
+    let pool = Mempool::new(&eal, Mempool::count_for(2), 1500, Layout::Pages)?;
     let (left, left_queue) = open(&eal, "left", left, pool)?;
     let (right, right_queue) = open(&eal, "right", right, pool)?;
     tracing::info!(memory = %eal.memory(), "forwarding");

@@ -1,7 +1,5 @@
 //! Up to 64 received frames, and the queues that receive and send them.
 
-use std::ops::Deref;
-
 use dpdk_sys::rte_mbuf;
 
 use crate::mempool::Mempool;
@@ -15,6 +13,9 @@ pub const BURST: usize = 64;
 #[derive(Debug)]
 pub struct Burst {
     mbufs: [*mut rte_mbuf; BURST],
+    /// The bytes of each frame; empty for one that left. They live as long as the frame is held, so
+    /// none is handed out but under a borrow of the burst, which keeps it from leaving.
+    bytes: [&'static [u8]; BURST],
     len: usize,
     /// Bit `i` is set while frame `i` is still here.
     held: u64,
@@ -34,6 +35,7 @@ impl Burst {
     pub const fn new() -> Self {
         Self {
             mbufs: [std::ptr::null_mut(); BURST],
+            bytes: [&[]; BURST],
             len: 0,
             held: 0,
         }
@@ -55,19 +57,8 @@ impl Burst {
     }
 
     /// The bytes of each frame, from the destination MAC on; empty for one that left already.
-    pub fn frames(&self) -> Frames<'_> {
-        let mut slices: [&[u8]; BURST] = [&[]; BURST];
-        for (index, slice) in slices.iter_mut().enumerate().take(self.len) {
-            if self.held & (1 << index) != 0 {
-                // SAFETY: a held frame is a valid mbuf of one segment (`RxQueue::receive`), owned by
-                // this burst, and the borrow of self keeps it from being sent or freed.
-                *slice = unsafe { frame_bytes(self.mbufs[index]) };
-            }
-        }
-        Frames {
-            slices,
-            len: self.len,
-        }
+    pub fn frames(&self) -> &[&[u8]] {
+        &self.bytes[..self.len]
     }
 
     /// Frees every frame still here.
@@ -87,9 +78,9 @@ impl Burst {
         let mut out = [std::ptr::null_mut(); BURST];
         let mut rest = [std::ptr::null_mut(); BURST];
         self.take(mask, &mut out);
-        self.len = self.take(self.held, &mut rest);
-        self.mbufs = rest;
-        self.held = first_bits(self.len);
+        let kept = self.take(self.held, &mut rest);
+        (self.len, self.held) = (0, 0);
+        rest.iter().take(kept).for_each(|mbuf| self.hold(*mbuf));
         let mut left = mask;
         for mbuf in out.into_iter().take(mask.count_ones() as usize) {
             sink(left.trailing_zeros() as usize, Frame(mbuf));
@@ -102,10 +93,18 @@ impl Burst {
         if self.len == BURST {
             return Err(frame);
         }
-        self.mbufs[self.len] = frame.into_raw();
+        self.hold(frame.into_raw());
+        Ok(())
+    }
+
+    /// Adds a whole frame of one segment, which is the burst's from now on. There is room.
+    fn hold(&mut self, mbuf: *mut rte_mbuf) {
+        self.mbufs[self.len] = mbuf;
+        // SAFETY: the frame is valid and of one segment, it is the burst's until `take`, which forgets
+        // the slice as well.
+        self.bytes[self.len] = unsafe { frame_bytes(mbuf) };
         self.held |= 1 << self.len;
         self.len += 1;
-        Ok(())
     }
 
     /// Moves the held frames named by `mask` to the front of `out`, in order.
@@ -114,7 +113,9 @@ impl Burst {
         self.held &= !left;
         let mut count = 0;
         while left != 0 {
-            out[count] = self.mbufs[left.trailing_zeros() as usize];
+            let index = left.trailing_zeros() as usize;
+            out[count] = self.mbufs[index];
+            self.bytes[index] = &[];
             count += 1;
             left &= left - 1;
         }
@@ -145,21 +146,6 @@ impl Frame {
 impl Drop for Frame {
     fn drop(&mut self) {
         free(&mut [self.0]);
-    }
-}
-
-/// The bytes of the frames of a burst; a slice of byte slices.
-#[derive(Debug)]
-pub struct Frames<'a> {
-    slices: [&'a [u8]; BURST],
-    len: usize,
-}
-
-impl<'a> Deref for Frames<'a> {
-    type Target = [&'a [u8]];
-
-    fn deref(&self) -> &Self::Target {
-        &self.slices[..self.len]
     }
 }
 
@@ -212,11 +198,12 @@ impl RxQueue {
         if received == 0 {
             return 0;
         }
-        let fit = self.keep_whole(&mut burst.mbufs[..received]);
-        burst.len = fit;
-        burst.held = first_bits(fit);
-        self.stats.received += fit as u64;
-        fit
+        for index in 0..received {
+            // What was read here is not read again: frames are moved down, never up.
+            self.keep_whole(burst, burst.mbufs[index]);
+        }
+        self.stats.received += burst.len as u64;
+        burst.len
     }
 
     /// What was counted since the port was opened.
@@ -224,32 +211,26 @@ impl RxQueue {
         self.stats
     }
 
-    /// Moves the frames that are here in one piece and with all their tags to the front, frees the
-    /// others, and returns how many stay.
-    fn keep_whole(&mut self, mbufs: &mut [*mut rte_mbuf]) -> usize {
-        let mut kept = 0;
-        for index in 0..mbufs.len() {
-            let mbuf = mbufs[index];
-            // SAFETY: rx_burst wrote a valid mbuf, owned by the caller, to each of these places.
-            let (segments, len, flags) = unsafe {
-                (
-                    field::<u16>(mbuf, dpdk_sys::SHIM_MBUF_NB_SEGS).read(),
-                    field::<u32>(mbuf, dpdk_sys::SHIM_MBUF_PKT_LEN).read(),
-                    field::<u64>(mbuf, dpdk_sys::SHIM_MBUF_OL_FLAGS).read(),
-                )
-            };
-            if segments != 1 || len > self.frame_max {
-                self.stats.oversize += 1;
-                free(&mut [mbuf]);
-            } else if flags & dpdk_sys::SHIM_MBUF_VLAN_STRIPPED != 0 {
-                self.stats.untagged += 1;
-                free(&mut [mbuf]);
-            } else {
-                mbufs[kept] = mbuf;
-                kept += 1;
-            }
+    /// Adds a frame that is here in one piece and with all its tags to the burst; frees any other.
+    #[inline]
+    fn keep_whole(&mut self, burst: &mut Burst, mbuf: *mut rte_mbuf) {
+        // SAFETY: rx_burst wrote a valid mbuf, owned by the caller.
+        let (segments, len, flags) = unsafe {
+            (
+                field::<u16>(mbuf, dpdk_sys::SHIM_MBUF_NB_SEGS).read(),
+                field::<u32>(mbuf, dpdk_sys::SHIM_MBUF_PKT_LEN).read(),
+                field::<u64>(mbuf, dpdk_sys::SHIM_MBUF_OL_FLAGS).read(),
+            )
+        };
+        if segments != 1 || len > self.frame_max {
+            self.stats.oversize += 1;
+            free(&mut [mbuf]);
+        } else if flags & dpdk_sys::SHIM_MBUF_VLAN_STRIPPED != 0 {
+            self.stats.untagged += 1;
+            free(&mut [mbuf]);
+        } else {
+            burst.hold(mbuf);
         }
-        kept
     }
 }
 
@@ -361,14 +342,6 @@ impl std::ops::AddAssign for Sent {
     fn add_assign(&mut self, other: Self) {
         self.sent += other.sent;
         self.dropped += other.dropped;
-    }
-}
-
-/// The lowest `count` bits.
-fn first_bits(count: usize) -> u64 {
-    match count {
-        0 => 0,
-        _ => u64::MAX >> (BURST - count),
     }
 }
 

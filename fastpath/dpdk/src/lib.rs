@@ -19,10 +19,10 @@ mod port;
 mod spec;
 pub mod xdp;
 
-pub use burst::{BURST, Burst, Frame, Frames, RxQueue, RxStats, Sent, TxQueue, TxStats};
+pub use burst::{BURST, Burst, Frame, RxQueue, RxStats, Sent, TxQueue, TxStats};
 pub use eal::{Eal, EalConfig, HugePages, Memory, Worker};
 pub use error::{DpdkError, Error};
-pub use mempool::{FRAME_OVERHEAD, Mempool};
+pub use mempool::{FRAME_OVERHEAD, Layout, Mempool};
 pub use netlink::{Link, LinkChange, LinkWatch};
 pub use port::{Port, PortConfig, PortStats, Queue};
 pub use spec::PortSpec;

@@ -10,9 +10,11 @@ use crate::error::{DpdkError, Error};
 /// Bytes around the payload on the wire: Ethernet header and two VLAN tags.
 pub const FRAME_OVERHEAD: u16 = 14 + 2 * 4;
 
-/// Bytes of a buffer that the AF_XDP driver and the kernel keep in front of a frame: DPDK's
-/// headroom and XDP's.
-const HEADROOM: u32 = dpdk_sys::RTE_PKTMBUF_HEADROOM + 256;
+/// What XDP keeps in front of a frame beside DPDK's headroom, in bytes.
+const XDP_HEADROOM: u32 = 256;
+
+/// A line of the processor's cache, in bytes.
+const LINE: u32 = 64;
 
 /// Buffers each lcore keeps to itself, so that most bursts touch no shared ring.
 const CACHE: u32 = 256;
@@ -28,24 +30,50 @@ pub(crate) const fn frame_max(mtu: u16) -> u32 {
     mtu as u32 + FRAME_OVERHEAD as u32
 }
 
-/// Bytes from one buffer to the next for such a frame, bookkeeping included.
-///
-/// DPDK lets no buffer cross a page and leaves a gap instead, but its AF_XDP driver tells the kernel
-/// of as much memory as the buffers take without gaps: what lies behind it the kernel refuses without
-/// a word, until the queue has no buffers left. A power of two leaves no gaps.
-const fn stride(frame_max: u32) -> u32 {
-    const HALF_PAGE: u32 = 2048;
-    let needed = (BOOKKEEPING + HEADROOM + frame_max).next_power_of_two();
-    if needed < HALF_PAGE {
-        HALF_PAGE
-    } else {
-        needed
-    }
+/// How the buffers of a pool lie in memory.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Layout {
+    /// Apart by an odd number of cache lines, so that the frames of a burst do not crowd into a few
+    /// sets of the cache. For all drivers but AF_XDP.
+    Spread,
+    /// Side by side in pages, as AF_XDP needs them: DPDK lets no buffer cross a page and leaves a gap
+    /// instead, but its driver tells the kernel of as much memory as the buffers take without gaps;
+    /// what lies behind it the kernel refuses without a word, until the queue has no buffers left. A
+    /// power of two leaves no gaps.
+    Pages,
 }
 
-/// Bytes of the buffer for such a frame.
-const fn room(frame_max: u32) -> u32 {
-    stride(frame_max) - BOOKKEEPING
+impl Layout {
+    /// Bytes from one buffer to the next for such a frame, bookkeeping included.
+    const fn stride(self, frame_max: u32) -> u32 {
+        const HALF_PAGE: u32 = 2048;
+        let needed = BOOKKEEPING + dpdk_sys::RTE_PKTMBUF_HEADROOM + frame_max;
+        match self {
+            Self::Spread => (needed.div_ceil(LINE) | 1) * LINE,
+            Self::Pages => {
+                let needed = (needed + XDP_HEADROOM).next_power_of_two();
+                if needed < HALF_PAGE {
+                    HALF_PAGE
+                } else {
+                    needed
+                }
+            }
+        }
+    }
+
+    /// Bytes of the buffer for such a frame.
+    const fn room(self, frame_max: u32) -> u32 {
+        self.stride(frame_max) - BOOKKEEPING
+    }
+
+    /// Bytes of memory a buffer takes, with the gaps that pages leave.
+    fn footprint(self, frame_max: u32) -> u32 {
+        let (stride, page) = (self.stride(frame_max), page_size());
+        if stride > page {
+            return stride;
+        }
+        page / (page / stride)
+    }
 }
 
 /// Packet buffers of one worker, shared by the queues of both its ports so that forwarding copies
@@ -76,16 +104,16 @@ impl Mempool {
     }
 
     /// Bytes of memory a pool takes, to size [`EalConfig::memory_mb`](crate::EalConfig::memory_mb).
-    pub const fn bytes_for(count: u32, mtu: u16) -> u64 {
+    pub fn bytes_for(count: u32, mtu: u16, layout: Layout) -> u64 {
         const POINTER: u64 = 8;
-        count as u64 * (stride(frame_max(mtu)) as u64 + POINTER)
+        u64::from(count) * (u64::from(layout.footprint(frame_max(mtu))) + POINTER)
     }
 
     /// Makes a pool of `count` buffers, each for a frame of `mtu` bytes payload.
     ///
     /// # Errors
     /// When the memory does not suffice.
-    pub fn new(_eal: &Eal, count: u32, mtu: u16) -> Result<Self, Error> {
+    pub fn new(_eal: &Eal, count: u32, mtu: u16, layout: Layout) -> Result<Self, Error> {
         if count < COUNT_MIN {
             return Err(Error::Config {
                 what: format!("{count} packet buffers are too few: {COUNT_MIN} is the least"),
@@ -97,7 +125,7 @@ impl Mempool {
             what: error.to_string(),
         })?;
         let frame_max = frame_max(mtu);
-        let room = room(frame_max);
+        let room = layout.room(frame_max);
         let data_room = u16::try_from(room).map_err(|_| Error::Config {
             what: format!("MTU {mtu} is too large for a packet buffer"),
         })?;
@@ -109,6 +137,7 @@ impl Mempool {
                 count,
                 CACHE,
                 data_room,
+                i32::from(layout == Layout::Pages),
                 dpdk_sys::rte_socket_id().cast_signed(),
             )
         };

@@ -9,7 +9,8 @@ use std::path::{Path, PathBuf};
 
 use common::can_run;
 use wardline_dpdk::{
-    BURST, Burst, Eal, EalConfig, Error, HugePages, Mempool, Port, PortConfig, PortSpec, Queue,
+    BURST, Burst, Eal, EalConfig, Error, HugePages, Layout, Mempool, Port, PortConfig, PortSpec,
+    Queue,
 };
 
 const MTU: u16 = 1500;
@@ -29,7 +30,7 @@ fn any_device_by_its_arguments() {
     };
     let eal = Eal::init(&config).unwrap();
     assert!(matches!(Eal::init(&config), Err(Error::AlreadyInitialised)));
-    let pool = Mempool::new(&eal, BUFFERS, MTU).unwrap();
+    let pool = Mempool::new(&eal, BUFFERS, MTU, Layout::Spread).unwrap();
 
     a_ring_gives_back_what_it_got(&eal, pool);
     a_full_ring_drops_and_counts(&eal, pool);
@@ -213,15 +214,19 @@ fn refusals(eal: &Eal, pool: Mempool) {
         .unwrap_err()
         .to_string();
     assert!(error.contains("/nonexistent"), "{error}");
-    let small = Mempool::new(eal, 1023, 100).unwrap();
+    let small = Mempool::new(eal, 1023, 100, Layout::Spread).unwrap();
     let error = open(eal, "net_ring4", small).unwrap_err().to_string();
     assert_eq!(
         error,
         "test: frames of 1522 bytes do not fit into buffers for 122"
     );
-    let error = Mempool::new(eal, 100, MTU).unwrap_err().to_string();
+    let error = Mempool::new(eal, 100, MTU, Layout::Spread)
+        .unwrap_err()
+        .to_string();
     assert_eq!(error, "100 packet buffers are too few: 512 is the least");
-    let error = Mempool::new(eal, 1 << 24, MTU).unwrap_err().to_string();
+    let error = Mempool::new(eal, 1 << 24, MTU, Layout::Spread)
+        .unwrap_err()
+        .to_string();
     assert!(error.contains("raise the memory size"), "{error}");
 }
 

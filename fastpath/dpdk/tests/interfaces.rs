@@ -8,8 +8,8 @@ use std::time::{Duration, Instant};
 
 use common::{Lab, RawSocket, Wire, can_run};
 use wardline_dpdk::{
-    Burst, Eal, EalConfig, Error, HugePages, LinkChange, LinkWatch, Mempool, Port, PortConfig,
-    PortSpec, Queue, xdp,
+    Burst, Eal, EalConfig, Error, HugePages, Layout, LinkChange, LinkWatch, Mempool, Port,
+    PortConfig, PortSpec, Queue, xdp,
 };
 
 const MTU: u16 = 1500;
@@ -32,7 +32,7 @@ fn interfaces() {
         "512 MiB without huge pages (--no-huge)"
     );
     let pools: Vec<Mempool> = (0..2)
-        .map(|_| Mempool::new(&eal, Mempool::count_for(2), MTU).unwrap())
+        .map(|_| Mempool::new(&eal, Mempool::count_for(2), MTU, Layout::Pages).unwrap())
         .collect();
 
     what_cannot_work_is_refused(&eal, &pools);
@@ -70,7 +70,7 @@ fn what_cannot_work_is_refused(eal: &Eal, pools: &[Mempool]) {
         "wldnol: it receives on 1 channels and 2 workers are configured: frames of the others \
          would take a way around the engine; make them equal (`ethtool -L wldnol combined 2`)"
     );
-    let jumbo = Mempool::new(eal, 1023, 9000).unwrap();
+    let jumbo = Mempool::new(eal, 1023, 9000, Layout::Pages).unwrap();
     assert_eq!(
         refused(af_xdp(left), 9000, &[jumbo]),
         "test: MTU 9000 is too large: AF_XDP carries frames of 3520 bytes at most, which is an MTU \

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use common::{Lab, RawSocket, can_run};
 use wardline_dpdk::{
-    Burst, Eal, EalConfig, HugePages, Link, Mempool, Port, PortConfig, PortSpec, Queue,
+    Burst, Eal, EalConfig, HugePages, Layout, Link, Mempool, Port, PortConfig, PortSpec, Queue,
 };
 
 const PATIENCE: Duration = Duration::from_millis(500);
@@ -57,7 +57,7 @@ fn af_packet(interface: &str) -> PortSpec {
 }
 
 fn check(eal: &Eal, lab: &Lab, left: PortSpec, right: PortSpec, mtu: u16) {
-    let pool = Mempool::new(eal, 12_000, mtu).unwrap();
+    let pool = Mempool::new(eal, 12_000, mtu, Layout::Pages).unwrap();
     let what = format!("{left:?} to {right:?}, MTU {mtu}");
     let (ports, mut queues) = lab.within("x", || open(eal, [left, right], pool, mtu));
     assert!(lab.within("x", || ports[0].is_link_up()).unwrap());

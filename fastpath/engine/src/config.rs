@@ -31,6 +31,9 @@ pub struct Limits {
     pub events: u32,
     /// Feature windows waiting to be fetched; more are dropped and counted.
     pub windows: u32,
+    /// Copies of frames in which devices say what they are, at once; more are dropped and counted.
+    /// 0: no copies.
+    pub samples: u32,
     /// Span of a device's feature window, in seconds; 0: no windows.
     pub window_s: u32,
     /// Idle time after which a TCP conversation of an enforced device ends, in seconds.
@@ -62,6 +65,7 @@ impl Default for Limits {
             dns_answers: 16_384,
             events: 65_536,
             windows: 1_024,
+            samples: 1_024,
             window_s: 60,
             tcp_established_s: 86_400,
             tcp_transitory_s: 240,

@@ -38,9 +38,31 @@ pub struct Config {
     /// Fixed limits of each worker's tables, allocated at start.
     #[serde(default)]
     pub limits: Limits,
+    /// Naming the devices.
+    #[serde(default)]
+    pub classifier: Classifier,
     /// Log output.
     #[serde(default)]
     pub log: Log,
+}
+
+/// Naming the devices.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Classifier {
+    /// Whether devices are named at all. What they may do does not depend on it.
+    pub enabled: bool,
+    /// Folder with a signed model to use in place of the program's own.
+    pub model: Option<PathBuf>,
+}
+
+impl Default for Classifier {
+    fn default() -> Self {
+        Self {
+            enabled: true,
+            model: None,
+        }
+    }
 }
 
 /// The two ports of the wire.

@@ -243,6 +243,7 @@ fn add(sum: &mut [u64], more: &[u64]) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::mailbox::Room;
 
     #[test]
     fn cursors_name_worker_and_place() {
@@ -258,8 +259,13 @@ mod tests {
             Arc::new(PolicySnapshot::observe_all()),
             Arc::new(PolicySnapshot::observe_all()),
         );
-        let turning = Arc::new(Mailbox::new(1));
-        let stopped = Arc::new(Mailbox::new(1));
+        let room = Room {
+            events: 1,
+            windows: 1,
+            samples: 1,
+        };
+        let turning = Arc::new(Mailbox::new(room));
+        let stopped = Arc::new(Mailbox::new(room));
         let fleet = Fleet::new(vec![Arc::clone(&turning), Arc::clone(&stopped)]);
         let worker = tokio::spawn({
             let mut snapshot = Arc::clone(&old);

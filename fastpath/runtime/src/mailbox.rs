@@ -1,5 +1,5 @@
 //! The way from the control thread to a worker: a bounded queue of commands which the worker
-//! looks at once a round, and a bounded queue of events back.
+//! looks at once a round, and bounded queues of events, feature windows and samples back.
 //!
 //! Nothing here blocks the worker. What a command brings back goes through a one-shot channel.
 
@@ -9,7 +9,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use crossbeam::queue::ArrayQueue;
 use tokio::sync::oneshot;
 use wardline_control::FlowFilter;
-use wardline_engine::{Counters, DeviceView, Event, FlowView};
+use wardline_engine::feature::Finished;
+use wardline_engine::{Counters, DeviceView, Event, FlowView, Sample};
 use wardline_policy::PolicySnapshot;
 
 /// Commands that may wait at once. The control thread has few in flight; a full queue means a
@@ -98,6 +99,8 @@ pub struct Turns {
     pub elapsed_ns: u64,
     /// Longest time between the beginnings of two rounds since the last report.
     pub longest_round_ns: u64,
+    /// Windows and samples that nobody fetched in time.
+    pub unfetched: [u64; 2],
     /// Feature windows that came to a decision size or to the end of their span.
     pub feature_windows: u64,
     /// Frames given to the worker they belong to.
@@ -112,16 +115,65 @@ pub struct Mailbox {
     commands: ArrayQueue<Command>,
     events: ArrayQueue<Event>,
     events_dropped: AtomicU64,
+    windows: ArrayQueue<Finished>,
+    samples: ArrayQueue<Box<Sample>>,
+    /// Samples that were read, on their way back.
+    read: ArrayQueue<Box<Sample>>,
+}
+
+/// How much a mailbox holds.
+#[derive(Debug, Clone, Copy)]
+pub struct Room {
+    /// Events.
+    pub events: usize,
+    /// Feature windows.
+    pub windows: usize,
+    /// Samples.
+    pub samples: usize,
 }
 
 impl Mailbox {
-    /// With room for so many events.
-    pub fn new(events: usize) -> Self {
+    /// An empty one.
+    pub fn new(room: Room) -> Self {
         Self {
             commands: ArrayQueue::new(COMMANDS),
-            events: ArrayQueue::new(events.max(1)),
+            events: ArrayQueue::new(room.events.max(1)),
             events_dropped: AtomicU64::new(0),
+            windows: ArrayQueue::new(room.windows.max(1)),
+            samples: ArrayQueue::new(room.samples.max(1)),
+            read: ArrayQueue::new(room.samples.max(1)),
         }
+    }
+
+    /// The worker's window; given back if nobody fetches them.
+    pub fn hand_window(&self, window: Finished) -> Result<(), Finished> {
+        self.windows.push(window)
+    }
+
+    /// The oldest window not yet fetched.
+    pub fn next_window(&self) -> Option<Finished> {
+        self.windows.pop()
+    }
+
+    /// The worker's sample; given back if nobody fetches them.
+    pub fn hand_sample(&self, sample: Box<Sample>) -> Result<(), Box<Sample>> {
+        self.samples.push(sample)
+    }
+
+    /// The oldest sample not yet fetched.
+    pub fn next_sample(&self) -> Option<Box<Sample>> {
+        self.samples.pop()
+    }
+
+    /// Sends a sample back to be filled again.
+    pub fn return_sample(&self, sample: Box<Sample>) {
+        // There is room for all there are; one that found none would be freed here.
+        let _ = self.read.push(sample);
+    }
+
+    /// A sample that comes back.
+    pub fn returned_sample(&self) -> Option<Box<Sample>> {
+        self.read.pop()
     }
 
     /// Leaves a command; gives it back if the worker is so far behind that there is no room.

@@ -9,6 +9,7 @@ mod config;
 mod events;
 mod fleet;
 mod heartbeat;
+mod identify;
 mod mailbox;
 mod policy;
 mod ports;

@@ -14,15 +14,16 @@ use anyhow::{Context, Result};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc;
 use wardline_control::{EventKind, LinkState, view};
-use wardline_dpdk::{Eal, EalConfig, Memory, Mempool};
+use wardline_dpdk::{Eal, EalConfig, Layout, Memory, Mempool};
 use wardline_engine::Engine;
 
 use crate::clock::Clock;
-use crate::config::{Config, Driver, HugePages};
+use crate::config::{Config, Driver, HugePages, Ports};
 use crate::events::EventLog;
 use crate::fleet::Fleet;
 use crate::heartbeat;
-use crate::mailbox::Mailbox;
+use crate::identify::{self, Identities};
+use crate::mailbox::{Mailbox, Room};
 use crate::policy::{self, Compiled, PolicyKeeper};
 use crate::ports::{self, OpenPort, side_name};
 use crate::server::{self, Gateway, Socket};
@@ -56,11 +57,11 @@ pub fn run(config: &Config, clock: Clock, detach: bool) -> Result<()> {
     let eal = start_dpdk(config, &cores)?;
     let pools = cores
         .iter()
-        .map(|_| Mempool::new(&eal, buffers(config), config.ports.ward.mtu))
+        .map(|_| Mempool::new(&eal, buffers(config), config.ports.ward.mtu, layout(config)))
         .collect::<Result<Vec<_>, _>>()?;
     let mailboxes: Vec<_> = cores
         .iter()
-        .map(|_| Arc::new(Mailbox::new(config.limits.events as usize)))
+        .map(|_| Arc::new(Mailbox::new(room(config))))
         .collect();
     let fleet = Fleet::new(mailboxes);
     let engines = engines(config, clock, &compiled, cores.len());
@@ -107,7 +108,15 @@ pub fn run(config: &Config, clock: Clock, detach: bool) -> Result<()> {
         generation,
     ));
     let (stop, stopped) = mpsc::channel(1);
+    let identities = Arc::new(Identities::default());
+    let identification = identify::start(
+        config,
+        &fleet,
+        (Arc::clone(&identities), Arc::clone(&events)),
+        (clock, &cores),
+    )?;
     let gateway = Gateway {
+        identities,
         fleet: fleet.clone(),
         ports,
         policy,
@@ -121,7 +130,18 @@ pub fn run(config: &Config, clock: Clock, detach: bool) -> Result<()> {
         stop,
     };
     let socket_detach = runtime.block_on(serve(config, gateway, stopped))?;
+    identification.stop();
     stop_workers(config, &fleet, running, detach || socket_detach)
+}
+
+/// What each worker's mailbox must hold.
+fn room(config: &Config) -> Room {
+    let limits = &config.limits;
+    Room {
+        events: limits.events as usize,
+        windows: limits.windows as usize,
+        samples: limits.samples as usize,
+    }
 }
 
 /// Aborts the process when a worker panics: its sockets close, and the kernel's bridge carries on
@@ -196,10 +216,20 @@ fn buffers(config: &Config) -> u32 {
     config.memory.buffers.unwrap_or(enough)
 }
 
+/// How the packet buffers must lie for the drivers of both ports.
+fn layout(config: &Config) -> Layout {
+    let Ports { ward, core } = &config.ports;
+    if [ward, core].iter().any(|port| port.driver == Driver::AfXdp) {
+        Layout::Pages
+    } else {
+        Layout::Spread
+    }
+}
+
 /// DPDK's memory: the pools, and as much as the ports and DPDK itself need beside them.
 fn memory_mib(config: &Config) -> u32 {
     const BESIDE_MIB: u64 = 64;
-    let pool = Mempool::bytes_for(buffers(config), config.ports.ward.mtu);
+    let pool = Mempool::bytes_for(buffers(config), config.ports.ward.mtu, layout(config));
     let pools_mib = (pool * u64::from(config.workers.count)).div_ceil(1 << 20);
     let enough = u32::try_from(pools_mib + BESIDE_MIB).unwrap_or(u32::MAX);
     config.memory.mib.unwrap_or(enough)
@@ -225,10 +255,15 @@ fn memory_status(memory: Memory, wanted: HugePages) -> view::MemoryStatus {
 fn engines(config: &Config, clock: Clock, compiled: &Compiled, count: usize) -> Vec<Engine> {
     // A random key for each start, so that nobody outside can aim at one place of a table.
     let seed = RandomState::new().hash_one("flow table");
+    let mut limits = config.limits.clone();
+    if !config.classifier.enabled {
+        // Nobody would fetch them.
+        (limits.window_s, limits.samples) = (0, 0);
+    }
     (0..count)
         .map(|_| {
             let snapshot = Arc::clone(&compiled.snapshot);
-            Engine::new(config.limits.clone(), seed, snapshot, clock.now_ns())
+            Engine::new(limits.clone(), seed, snapshot, clock.now_ns())
         })
         .collect()
 }

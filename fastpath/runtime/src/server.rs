@@ -22,6 +22,7 @@ use crate::clock::Clock;
 use crate::config;
 use crate::events::EventLog;
 use crate::fleet::{self, Fleet};
+use crate::identify::Identities;
 use crate::policy::PolicyKeeper;
 use crate::ports::OpenPort;
 use crate::translate::{self, Translator};
@@ -37,6 +38,8 @@ pub struct Gateway {
     pub policy: Arc<PolicyKeeper>,
     /// Names for numbers.
     pub translator: Arc<Translator>,
+    /// What the devices are taken for.
+    pub identities: Arc<Identities>,
     /// What happened.
     pub events: Arc<EventLog>,
     /// When the process started.
@@ -241,7 +244,12 @@ impl Control for Service {
         let next = (end < all.len()).then_some(end as u64);
         let page = all.into_iter().skip(skip).take(end - skip);
         Ok(DevicesPage {
-            devices: page.map(|d| gateway.translator.device(d)).collect(),
+            devices: page
+                .map(|device| {
+                    let identity = gateway.identities.of(device.key);
+                    gateway.translator.device(device, identity)
+                })
+                .collect(),
             next,
         })
     }
@@ -355,6 +363,7 @@ fn worker_status(
         elapsed_ns: turns.elapsed_ns,
         longest_round_ns: turns.longest_round_ns,
         feature_windows: turns.feature_windows,
+        unfetched: turns.unfetched,
         handed_over: turns.handed_over,
         hand_over_drops: turns.hand_over_drops.iter().sum(),
     }

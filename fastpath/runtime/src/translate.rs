@@ -128,8 +128,12 @@ impl Translator {
         }
     }
 
-    /// A device as clients see it.
-    pub fn device(&self, device: engine::DeviceView) -> view::DeviceView {
+    /// A device as clients see it, with what it is taken for.
+    pub fn device(
+        &self,
+        device: engine::DeviceView,
+        identity: Option<view::Identity>,
+    ) -> view::DeviceView {
         view::DeviceView {
             key: device.key,
             name: device.name,
@@ -151,6 +155,7 @@ impl Translator {
             would_drop: by_reason(&device.would_drop),
             flows: device.flows,
             wrong_side: device.wrong_side,
+            identity,
         }
     }
 

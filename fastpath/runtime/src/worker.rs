@@ -20,9 +20,6 @@ use crate::steer::Steering;
 
 pub use pace::Pace;
 
-/// Table entries looked at for expiry in a round without frames; the engine itself sees to a
-/// worker that is never idle.
-const IDLE_BUDGET: usize = 256;
 /// Rounds with frames after which events are passed on without waiting for an idle one.
 const ROUNDS_BETWEEN_EVENTS: u64 = 64;
 /// Rounds without frames in a row after which the ports count as drained.
@@ -94,12 +91,10 @@ impl Loop {
             self.last_round.1 = frames > 0;
             if frames == 0 || self.turns.polls.is_multiple_of(ROUNDS_BETWEEN_EVENTS) {
                 self.tell_events();
-                self.own
-                    .engine
-                    .drain_windows(|_| self.turns.feature_windows += 1);
+                self.hand_out();
             }
             if frames == 0 {
-                self.own.engine.idle(now_ns, IDLE_BUDGET);
+                self.own.engine.upkeep(now_ns);
                 self.turns.empty_polls += 1;
                 self.turns.parks += u64::from(self.own.pace.rest());
             } else {
@@ -151,7 +146,7 @@ impl Loop {
             return 0;
         }
         let verdicts = &mut self.verdicts[..count];
-        self.own.engine.process(from, now_ns, &frames, verdicts);
+        self.own.engine.process(from, now_ns, frames, verdicts);
         let exits = exits(verdicts);
         for to in SIDES {
             let mask = exits[to as usize];
@@ -190,6 +185,28 @@ impl Loop {
             engine, mailbox, ..
         } = &mut self.own;
         engine.drain_events(|event| mailbox.tell(event));
+    }
+
+    /// Windows and samples for the classifier, whose time is its own: what it does not fetch is
+    /// counted and gone.
+    fn hand_out(&mut self) {
+        let Worker {
+            engine, mailbox, ..
+        } = &mut self.own;
+        let turns = &mut self.turns;
+        engine.drain_windows(|window| {
+            turns.feature_windows += 1;
+            turns.unfetched[0] += u64::from(mailbox.hand_window(window).is_err());
+        });
+        while let Some(sample) = engine.next_sample() {
+            if let Err(sample) = mailbox.hand_sample(sample) {
+                turns.unfetched[1] += 1;
+                engine.give_back(sample);
+            }
+        }
+        while let Some(sample) = mailbox.returned_sample() {
+            engine.give_back(sample);
+        }
     }
 
     /// At most one command a round. Returns whether it was the last one.
@@ -243,6 +260,8 @@ impl Loop {
         }
         let mut turns = self.turns;
         turns.elapsed_ns = self.last_round.0 - self.started_ns;
+        let lost = self.own.engine.unfetched();
+        turns.unfetched = [0, 1].map(|kind| turns.unfetched[kind] + lost[kind]);
         self.turns.longest_round_ns = 0;
         Report {
             counters,

@@ -57,6 +57,8 @@ pub(crate) enum Command {
     Check(CheckArgs),
     /// Name the devices in recorded traffic: what each is, how sure that is, and why
     Classify(ClassifyArgs),
+    /// Check and sign models
+    Model(ModelArgs),
     /// What a model sees of the devices in recorded traffic: a row for each device and window
     Features(FeaturesArgs),
     /// Print a completion script for a shell
@@ -88,6 +90,9 @@ pub(crate) struct DevicesArgs {
     /// Only devices of this role
     #[arg(long)]
     pub role: Option<String>,
+    /// Only the device with this MAC address, with what it is taken for and why
+    #[arg(long)]
+    pub mac: Option<MacAddr>,
     /// Only devices in this mode
     #[arg(long, value_parser = mode)]
     pub mode: Option<Mode>,
@@ -257,6 +262,57 @@ features, would_change, first_seen, last_seen; with --each also capture). may_en
 device itself proved its role.
 
 Exit codes: 1 when no device is in the captures, 2 when one of them could not be read to its end.";
+
+#[derive(Debug, Args)]
+pub(crate) struct ModelArgs {
+    #[command(subcommand)]
+    pub command: ModelCommand,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum ModelCommand {
+    /// Say whether a model would be used, or why not
+    Check(ModelCheckArgs),
+    /// Print the names of all roles there are, a line each
+    Roles,
+    /// Make a key to sign models with, and print its public half
+    Key(ModelKeyArgs),
+    /// List the files of a model in a manifest and sign it
+    Sign(ModelSignArgs),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ModelCheckArgs {
+    /// Folder of the model; left out: the one that is built in
+    #[arg(value_name = "FOLDER")]
+    pub folder: Option<PathBuf>,
+    /// File with the public half of a key to trust in place of the project's
+    #[arg(long, value_name = "FILE")]
+    pub trust: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ModelKeyArgs {
+    /// Where to write it; must not exist
+    #[arg(value_name = "FILE")]
+    pub file: PathBuf,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ModelSignArgs {
+    /// Folder of the model
+    #[arg(value_name = "FOLDER")]
+    pub folder: PathBuf,
+    /// The key
+    #[arg(long, value_name = "FILE")]
+    pub key: PathBuf,
+    /// JSON with the types, their roles, and the roles of the model, in the order of its output
+    #[arg(long, value_name = "FILE")]
+    pub heads: PathBuf,
+    /// Version of the model: above that of every model before
+    #[arg(long, value_name = "N")]
+    pub number: u64,
+}
 
 #[derive(Debug, Args)]
 #[command(after_help = FEATURES_HELP)]

@@ -84,6 +84,19 @@ fn sentence(kind: &EventKind) -> String {
                 .to_owned()
         }
         EventKind::DeviceSeen => "was seen for the first time".to_owned(),
+        EventKind::Identified {
+            role,
+            previous,
+            because,
+        } => {
+            let name = |role: &Option<String>| role.clone().unwrap_or_else(|| "unknown".to_owned());
+            let because = if because.is_empty() {
+                String::new()
+            } else {
+                format!(": {because}")
+            };
+            format!("is {} now, was {}{because}", name(role), name(previous))
+        }
         EventKind::AddressBound { address } => format!("uses {address}"),
         EventKind::FlowBegun(flow) => {
             format!(

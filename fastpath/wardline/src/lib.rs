@@ -12,6 +12,7 @@ mod failure;
 mod fastpath;
 mod features;
 mod flows;
+mod model;
 mod policy;
 mod replay;
 mod status;
@@ -66,6 +67,7 @@ fn run(cli: &Cli, out: &mut dyn Write) -> Result<(), Failure> {
         Command::Replay(args) => replay::run(args, control.json, out),
         Command::Check(args) => policy::check::run(args, control.json, out),
         Command::Classify(args) => classify::run(args, control.json, out),
+        Command::Model(args) => model::run(&args.command, out),
         Command::Features(args) => features::run(args, out),
         Command::Completions(args) => {
             clap_complete::generate(args.shell, &mut Cli::command(), "wardline", out);

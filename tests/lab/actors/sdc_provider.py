@@ -1,4 +1,5 @@
-"""IEEE 11073 SDC provider: a patient monitor or a ventilator. Stack: PyPI `sdc11073`.
+"""IEEE 11073 SDC provider: a patient monitor, a ventilator, a pump or an anaesthesia machine.
+Stack: PyPI `sdc11073`.
 
 Real WS-Discovery and mutual TLS. The port is the one registered for SDC (6464) instead of one the
 system picks, as a hospital that filters would configure it.
@@ -23,8 +24,12 @@ from sdc11073.xml_types.dpws_types import ThisDeviceType, ThisModelType
 
 from wardlib import report
 
-# Heart rate for a monitor, respiratory rate for a ventilator: code, unit (ISO/IEEE 11073-10101).
-METRICS = {"monitor": (147842, 264864), "ventilator": (151586, 264928)}
+# Heart rate for a monitor, respiratory rate for a ventilator, flow for a pump, expired carbon dioxide
+# for an anaesthesia machine: code, unit (ISO/IEEE 11073-10101).
+METRICS = {"monitor": (147842, 264864), "ventilator": (151586, 264928),
+           "pump": (157784, 265266), "anaesthesia": (151708, 266016)}
+# What the whole device is, in the same terms.
+SYSTEMS = {"monitor": 130535, "ventilator": 130535, "pump": 69985, "anaesthesia": 69837}
 
 MDIB = """<?xml version="1.0" encoding="UTF-8"?>
 <msg:GetMdibResponse SequenceId="urn:oid:1"
@@ -32,7 +37,7 @@ MDIB = """<?xml version="1.0" encoding="UTF-8"?>
     xmlns:pm="http://standards.ieee.org/downloads/11073/11073-10207-2017/participant"
     xmlns:xsi="http://www.w3.org/2001/XMLSchema-instance">
   <msg:Mdib SequenceId="urn:oid:1"><pm:MdDescription>
-    <pm:Mds Handle="mds0" SafetyClassification="MedA"><pm:Type Code="130535"/>
+    <pm:Mds Handle="mds0" SafetyClassification="MedA"><pm:Type Code="{system}"/>
       <pm:SystemContext Handle="sc0">
         <pm:PatientContext Handle="pc0"/><pm:LocationContext Handle="lc0"/>
       </pm:SystemContext>
@@ -102,17 +107,27 @@ def main():
     parser.add_argument("--port", type=int, default=6464)
     parser.add_argument("--kind", choices=METRICS, default="monitor")
     parser.add_argument("--certs", required=True)
+    parser.add_argument("--manufacturer", default="Ward Test")
+    parser.add_argument("--model")
+    parser.add_argument("--number", default="1")
+    parser.add_argument("--serial")
+    parser.add_argument("--firmware")
+    parser.add_argument("--every", type=float, default=1.0)
     arguments = parser.parse_args()
 
     tls = tls_contexts(arguments.certs, arguments.host)
     code, unit = METRICS[arguments.kind]
-    mdib = ProviderMdib.from_string(MDIB.format(code=code, unit=unit).encode())
+    mdib = ProviderMdib.from_string(MDIB.format(
+        code=code, unit=unit, system=SYSTEMS[arguments.kind]).encode())
     discovery = WSDiscovery(arguments.address)
     discovery.start()
     provider = SdcProvider(
         discovery,
-        ThisModelType(manufacturer="Ward Test", model_name=arguments.kind, model_number="1"),
-        ThisDeviceType(friendly_name=arguments.host, serial_number=arguments.host),
+        ThisModelType(manufacturer=arguments.manufacturer,
+                      model_name=arguments.model or arguments.kind,
+                      model_number=arguments.number),
+        ThisDeviceType(friendly_name=arguments.host, firmware_version=arguments.firmware,
+                       serial_number=arguments.serial or arguments.host),
         mdib, epr=endpoint_of(arguments.host), ssl_context_container=tls)
     server = PinnedServer.started(arguments.address, arguments.port, tls.server_context, "sdc")
     provider.start_all(start_rtsample_loop=False, shared_http_server=server)
@@ -127,7 +142,7 @@ def main():
                 state.mk_metric_value()
             state.MetricValue.Value = decimal.Decimal(value)
         report(token=f"{arguments.host}={value}")
-        time.sleep(1)
+        time.sleep(arguments.every)
 
 
 if __name__ == "__main__":

@@ -4,7 +4,7 @@
 //! care went on and every attack was stopped. With one it shows what happens until Ctrl-C.
 //! Either way everything it made is gone afterwards.
 
-mod interrupt;
+pub(crate) mod interrupt;
 mod live;
 mod report;
 
@@ -135,7 +135,7 @@ impl Stage {
             name: play.name.clone(),
             gateway: Some(gateway_program()?),
             policy: play.policy.clone(),
-            extra_devices: 0,
+            ..Options::default()
         })?;
         let control = match Control::connect(&ward.control_socket()) {
             Ok(control) => control,
@@ -307,7 +307,7 @@ pub fn gateway_program() -> Result<PathBuf> {
 }
 
 /// Writes a file so that a reader sees all of it or nothing.
-fn write_whole(file: &Path, text: &str) -> Result<()> {
+pub(crate) fn write_whole(file: &Path, text: &str) -> Result<()> {
     let mut beside = file.as_os_str().to_owned();
     beside.push(".new");
     fs::write(&beside, text)

@@ -7,8 +7,12 @@
 
 use std::net::Ipv4Addr;
 
+use serde::Deserialize;
+use wardline_classifier::Role;
+
 /// On which side of the gateway a host is plugged in.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum Side {
     /// Behind the gateway, with the devices.
     Ward,
@@ -34,6 +38,9 @@ pub struct Host {
     pub name: &'static str,
     /// What it plays, in a few words.
     pub plays: &'static str,
+    /// The role whoever looks at its traffic may give it; any other is wrong. `None` where no role
+    /// names it.
+    pub role: Option<Role>,
     /// Where it is plugged in.
     pub side: Side,
     /// Its hardware address.
@@ -42,6 +49,23 @@ pub struct Host {
     pub ip: Ipv4Addr,
     /// How it gets that address.
     pub addressing: Addressing,
+}
+
+/// A host that comes to the ward beside those of [`HOSTS`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Guest {
+    /// Short name, as of a [`Host`]; at most 15 bytes, since it names its port of the switch too.
+    pub name: String,
+    /// Where it is plugged in.
+    pub side: Side,
+    /// Its hardware address.
+    pub mac: String,
+    /// Its address: configured by hand, or kept for it by the DHCP server.
+    pub ip: Ipv4Addr,
+    /// How it gets that address.
+    pub addressing: Addressing,
+    /// Subject of its certificate in the notation of `openssl`, when it speaks TLS.
+    pub subject: Option<String>,
 }
 
 /// Network of the clinical VLAN.
@@ -64,11 +88,18 @@ pub const INTERNET: [Ipv4Addr; 3] = [
 /// (a documentation address stands for the real one).
 pub const HARD_CODED_HOST: Ipv4Addr = INTERNET[1];
 
-const fn core(name: &'static str, plays: &'static str, mac: &'static str, last: u8) -> Host {
+const fn core(
+    name: &'static str,
+    plays: &'static str,
+    role: Option<Role>,
+    mac: &'static str,
+    last: u8,
+) -> Host {
     let ip = Ipv4Addr::new(10, 20, 0, last);
     Host {
         name,
         plays,
+        role,
         side: Side::Core,
         mac,
         ip,
@@ -79,6 +110,7 @@ const fn core(name: &'static str, plays: &'static str, mac: &'static str, last: 
 const fn device(
     name: &'static str,
     plays: &'static str,
+    role: Role,
     mac: &'static str,
     last: u8,
     addressing: Addressing,
@@ -87,6 +119,7 @@ const fn device(
     Host {
         name,
         plays,
+        role: Some(role),
         side: Side::Ward,
         mac,
         ip,
@@ -97,6 +130,7 @@ const fn device(
 const fn unity(
     name: &'static str,
     plays: &'static str,
+    role: Role,
     side: Side,
     mac: &'static str,
     ip: Ipv4Addr,
@@ -104,6 +138,7 @@ const fn unity(
     Host {
         name,
         plays,
+        role: Some(role),
         side,
         mac,
         ip,
@@ -118,60 +153,129 @@ pub const HOSTS: &[Host] = &[
     core(
         "router",
         "default gateway to the internet",
+        Some(Role::NetworkInfrastructure),
         "00:00:0c:20:00:01",
         1,
     ),
-    core("infra", "DHCP, DNS and NTP", "00:0c:29:20:00:02", 2),
-    core("pacs", "PACS and worklist", "00:25:90:20:00:0a", 10),
-    core("engine", "HL7 integration engine", "00:0c:29:20:00:0b", 11),
-    core("pumpsrv", "infusion pump server", "00:0c:29:20:00:0c", 12),
-    core("central", "SDC central station", "00:30:e6:20:00:0d", 13),
+    core(
+        "infra",
+        "DHCP, DNS and NTP",
+        Some(Role::NetworkInfrastructure),
+        "00:0c:29:20:00:02",
+        2,
+    ),
+    core(
+        "pacs",
+        "PACS and worklist",
+        Some(Role::Pacs),
+        "00:25:90:20:00:0a",
+        10,
+    ),
+    core(
+        "engine",
+        "HL7 integration engine",
+        Some(Role::ClinicalSystem),
+        "00:0c:29:20:00:0b",
+        11,
+    ),
+    core(
+        "pumpsrv",
+        "infusion pump server",
+        Some(Role::ClinicalSystem),
+        "00:0c:29:20:00:0c",
+        12,
+    ),
+    core(
+        "central",
+        "SDC central station",
+        Some(Role::CentralStation),
+        "00:30:e6:20:00:0d",
+        13,
+    ),
     core(
         "dc",
         "domain controller and file share",
+        Some(Role::NetworkInfrastructure),
         "00:0c:29:20:00:0e",
         14,
     ),
     core(
         "vendor",
         "vendor's remote-access host",
+        Some(Role::Workstation),
         "00:0c:29:20:00:10",
         16,
     ),
     core(
         "lis",
         "laboratory information system",
+        Some(Role::ClinicalSystem),
         "00:0c:29:20:00:11",
         17,
     ),
-    core("broker", "MQTT broker", "00:0c:29:20:00:12", 18),
-    core("nvr", "network video recorder", "ac:cc:8e:20:00:13", 19),
-    core("bms", "building management system", "00:10:8d:20:00:14", 20),
+    core(
+        "broker",
+        "MQTT broker",
+        Some(Role::NetworkInfrastructure),
+        "00:0c:29:20:00:12",
+        18,
+    ),
+    core(
+        "nvr",
+        "network video recorder",
+        None,
+        "ac:cc:8e:20:00:13",
+        19,
+    ),
+    core(
+        "bms",
+        "building management system",
+        Some(Role::BuildingControl),
+        "00:10:8d:20:00:14",
+        20,
+    ),
     core(
         "desk",
         "registration desk that prints",
+        Some(Role::Workstation),
         "00:06:5b:20:00:15",
         21,
     ),
-    core("callsrv", "call server", "00:09:ef:20:00:16", 22),
-    core("phone", "nurse station telephone", "00:04:f2:20:00:17", 23),
+    core("callsrv", "call server", None, "00:09:ef:20:00:16", 22),
+    core(
+        "phone",
+        "nurse station telephone",
+        Some(Role::Phone),
+        "00:04:f2:20:00:17",
+        23,
+    ),
     core(
         "attacker",
         "compromised machine on the hospital side",
+        None,
         "00:06:5b:20:00:42",
         66,
     ),
     unity(
         "unityc",
         "central monitor of the broadcast pair",
+        Role::CentralStation,
         Side::Core,
         "08:00:19:20:00:81",
         Ipv4Addr::new(126, 32, 0, 129),
     ),
-    device("ct", "CT scanner", "00:18:65:20:01:0a", 10, Udhcpc),
+    device(
+        "ct",
+        "CT scanner",
+        Role::ImagingModality,
+        "00:18:65:20:01:0a",
+        10,
+        Udhcpc,
+    ),
     device(
         "reading",
         "reading workstation",
+        Role::Workstation,
         "00:06:5b:20:01:0b",
         11,
         Dhclient,
@@ -179,6 +283,7 @@ pub const HOSTS: &[Host] = &[
     device(
         "mon1",
         "patient monitor, bed 1",
+        Role::PatientMonitor,
         "00:30:e6:20:01:14",
         20,
         Udhcpc,
@@ -186,16 +291,39 @@ pub const HOSTS: &[Host] = &[
     device(
         "mon2",
         "patient monitor, bed 2",
+        Role::PatientMonitor,
         "00:30:e6:20:01:15",
         21,
         Udhcpc,
     ),
-    device("vent", "ventilator", "00:10:5d:20:01:16", 22, Udhcpc),
-    device("pump1", "infusion pump", "00:d0:75:20:01:1e", 30, Udhcpc),
-    device("pump2", "infusion pump", "00:d0:75:20:01:1f", 31, Udhcpc),
+    device(
+        "vent",
+        "ventilator",
+        Role::Ventilator,
+        "00:10:5d:20:01:16",
+        22,
+        Udhcpc,
+    ),
+    device(
+        "pump1",
+        "infusion pump",
+        Role::InfusionPump,
+        "00:d0:75:20:01:1e",
+        30,
+        Udhcpc,
+    ),
+    device(
+        "pump2",
+        "infusion pump",
+        Role::InfusionPump,
+        "00:d0:75:20:01:1f",
+        31,
+        Udhcpc,
+    ),
     device(
         "dock",
         "pump station: two pumps on one address",
+        Role::DeviceGateway,
         "00:12:21:20:01:20",
         32,
         Udhcpc,
@@ -203,17 +331,47 @@ pub const HOSTS: &[Host] = &[
     device(
         "analyser",
         "laboratory analyser",
+        Role::LabAnalyser,
         "00:60:19:20:01:28",
         40,
         Udhcpc,
     ),
-    device("gluco", "glucometer dock", "c0:a2:6d:20:01:29", 41, Udhcpc),
-    device("badge", "nurse call badge", "00:23:3d:20:01:32", 50, Udhcpc),
-    device("vbadge", "voice badge", "00:09:ef:20:01:33", 51, Udhcpc),
-    device("camera", "IP camera", "00:40:8c:20:01:3c", 60, Udhcpc),
+    device(
+        "gluco",
+        "glucometer dock",
+        Role::GlucoseGateway,
+        "c0:a2:6d:20:01:29",
+        41,
+        Udhcpc,
+    ),
+    device(
+        "badge",
+        "nurse call badge",
+        Role::NurseCall,
+        "00:23:3d:20:01:32",
+        50,
+        Udhcpc,
+    ),
+    device(
+        "vbadge",
+        "voice badge",
+        Role::Phone,
+        "00:09:ef:20:01:33",
+        51,
+        Udhcpc,
+    ),
+    device(
+        "camera",
+        "IP camera",
+        Role::Camera,
+        "00:40:8c:20:01:3c",
+        60,
+        Udhcpc,
+    ),
     device(
         "printer",
         "network printer",
+        Role::Printer,
         "00:01:e6:20:01:3d",
         61,
         Udhcpc,
@@ -221,6 +379,7 @@ pub const HOSTS: &[Host] = &[
     device(
         "hvac",
         "building controller",
+        Role::BuildingControl,
         "00:10:8d:20:01:3e",
         62,
         Udhcpc,
@@ -228,6 +387,7 @@ pub const HOSTS: &[Host] = &[
     device(
         "pc",
         "physician's workstation",
+        Role::Workstation,
         "00:06:5b:20:01:46",
         70,
         Dhclient,
@@ -235,6 +395,7 @@ pub const HOSTS: &[Host] = &[
     device(
         "cabinet",
         "medication cabinet",
+        Role::MedicationCabinet,
         "00:0b:ab:20:01:47",
         71,
         Dhclient,
@@ -242,6 +403,7 @@ pub const HOSTS: &[Host] = &[
     device(
         "contec",
         "monitor with a hard-coded public address",
+        Role::PatientMonitor,
         "00:80:4c:20:01:50",
         80,
         Udhcpc,
@@ -249,6 +411,7 @@ pub const HOSTS: &[Host] = &[
     unity(
         "unitym",
         "bedside monitor of the broadcast pair",
+        Role::PatientMonitor,
         Side::Ward,
         "08:00:19:20:01:05",
         Ipv4Addr::new(126, 32, 1, 5),

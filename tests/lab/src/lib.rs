@@ -16,6 +16,7 @@ pub mod loss;
 pub mod netns;
 pub mod policy;
 pub mod process;
+pub mod record;
 pub mod resilience;
 pub mod rules;
 pub mod services;

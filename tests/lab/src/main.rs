@@ -15,6 +15,7 @@ use wardline_lab::exchange::{self, Exchange};
 use wardline_lab::layout::{HOSTS, Side};
 use wardline_lab::loss::{self, Loss};
 use wardline_lab::process::Tracked;
+use wardline_lab::record::{self, Recording};
 use wardline_lab::{Options, Outcome, Ward, policy};
 
 /// How long loss is measured, at most as long as a run of the exchanges takes on a fast machine.
@@ -44,6 +45,9 @@ enum Task {
     Exchanges(ExchangeArgs),
     /// Print the policy the gateway gets: the ward's own, its vendor visit moved to the present.
     Policy(PolicyArgs),
+    /// Bring a ward up without the gateway, record everybody at work, take it down; the exit code
+    /// is 1 if a program of it did not hold out.
+    Record(RecordArgs),
     #[command(flatten)]
     Trial(trials::Trial),
 }
@@ -92,6 +96,22 @@ struct PolicyArgs {
     out: PathBuf,
 }
 
+#[derive(Debug, Args)]
+struct RecordArgs {
+    /// Prefix of everything the ward makes: 1 to 8 lower-case letters or digits.
+    #[arg(long, default_value = "rec")]
+    name: String,
+    /// How long the ward works once it is up.
+    #[arg(long, value_name = "N", default_value_t = 90)]
+    seconds: u64,
+    /// What decides who plays and when.
+    #[arg(long, value_name = "S")]
+    seed: u64,
+    /// Directory of the capture and of the labels, which all recordings there share.
+    #[arg(long, value_name = "DIR")]
+    out: PathBuf,
+}
+
 /// What an `exchanges` run found.
 #[derive(Debug, Serialize)]
 struct Findings {
@@ -106,6 +126,12 @@ fn main() -> ExitCode {
         Task::Status(arguments) => status(&arguments.name),
         Task::Exchanges(arguments) => exchanges(&arguments),
         Task::Policy(arguments) => write_policy(&arguments),
+        Task::Record(arguments) => record::run(&Recording {
+            name: arguments.name,
+            duration: Duration::from_secs(arguments.seconds),
+            seed: arguments.seed,
+            out: arguments.out,
+        }),
         Task::Trial(trial) => trial.run(),
     };
     match done {
@@ -125,6 +151,7 @@ fn up(arguments: UpArgs) -> Result<bool> {
         gateway: (arguments.gateway != "none").then(|| PathBuf::from(arguments.gateway)),
         policy: arguments.policy,
         extra_devices: arguments.extra_devices,
+        ..Options::default()
     };
     let ward = Ward::up(&options)?;
     println!(

@@ -9,6 +9,11 @@ use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result, bail, ensure};
 
+/// Where `ip netns` keeps the namespaces, by name.
+pub const NAMES: &str = "/run/netns";
+/// Where it looks for a namespace's own `/etc` files.
+pub const ETC: &str = "/etc/netns";
+
 /// A named network namespace, as `ip netns` knows it. The value is only the name: nothing is made
 /// or removed with it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -29,7 +34,7 @@ impl Namespace {
 
     /// Whether the namespace exists now.
     pub fn exists(&self) -> bool {
-        Path::new("/run/netns").join(&self.name).exists()
+        Path::new(NAMES).join(&self.name).exists()
     }
 
     /// A command that will run inside the namespace. `ip netns exec` replaces itself with the
@@ -75,7 +80,7 @@ impl Namespace {
     /// # Errors
     /// When the file cannot be written.
     pub fn write_etc(&self, file: &str, content: &str) -> Result<()> {
-        let dir = Path::new("/etc/netns").join(&self.name);
+        let dir = Path::new(ETC).join(&self.name);
         fs::create_dir_all(&dir).with_context(|| format!("cannot create {}", dir.display()))?;
         let path = dir.join(file);
         fs::write(&path, content).with_context(|| format!("cannot write {}", path.display()))
@@ -86,7 +91,7 @@ impl Namespace {
     /// # Errors
     /// When the kernel or the file system refuses.
     pub fn remove(&self) -> Result<()> {
-        let etc = Path::new("/etc/netns").join(&self.name);
+        let etc = Path::new(ETC).join(&self.name);
         if etc.exists() {
             fs::remove_dir_all(&etc).with_context(|| format!("cannot remove {}", etc.display()))?;
         }

@@ -1,6 +1,9 @@
 //! The ward as a whole: bring it up, find it again, look inside, take it down.
 
+use std::collections::BTreeSet;
 use std::fs;
+use std::io::ErrorKind;
+use std::net::Ipv4Addr;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::thread::sleep;
@@ -9,7 +12,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, bail, ensure};
 use serde_json::Value;
 
-use crate::layout::{Addressing, HOSTS, Host, STATIC_V6, Side, host};
+use crate::layout::{Addressing, Guest, HOSTS, STATIC_V6, Side, host};
 use crate::netns::{self, Namespace, run};
 use crate::process::{self, Register, Tracked};
 use crate::{certs, gateway, services};
@@ -34,6 +37,11 @@ pub struct Options {
     pub policy: Option<PathBuf>,
     /// How many light extra devices to add.
     pub extra_devices: u16,
+    /// Hosts beside the ward's own: cabled, but dark until [`Ward::plug_in`]. What they run is for
+    /// the caller to start.
+    pub guests: Vec<Guest>,
+    /// Where to write every frame that crosses the box, from before the first host says anything.
+    pub capture: Option<PathBuf>,
 }
 
 impl Default for Options {
@@ -43,6 +51,8 @@ impl Default for Options {
             gateway: None,
             policy: None,
             extra_devices: 0,
+            guests: Vec::new(),
+            capture: None,
         }
     }
 }
@@ -92,6 +102,14 @@ impl Ward {
             "no ward named `{name}` is up: start it with `wardline-lab up --name {name}`"
         );
         Ok(ward)
+    }
+
+    /// Switches on a guest's interface, which is dark until then.
+    ///
+    /// # Errors
+    /// When the interface or its address cannot be set.
+    pub fn plug_in(&self, guest: &Guest) -> Result<()> {
+        self.connect(&guest.name, guest.ip, guest.addressing)
     }
 
     /// Takes the ward down: programs, namespaces, files.
@@ -245,12 +263,15 @@ impl Ward {
     fn build(&self, options: &Options) -> Result<()> {
         let log = self.dir.join("log");
         fs::create_dir_all(&log).with_context(|| format!("cannot create {}", log.display()))?;
-        certs::make(&self.dir.join("certs"))?;
-        self.make_topology(options.extra_devices > 0)?;
+        certs::make(&self.dir.join("certs"), &options.guests)?;
+        self.make_topology(options)?;
+        if let Some(file) = &options.capture {
+            self.capture(file)?;
+        }
         if let Some(program) = &options.gateway {
             gateway::start(self, program, options.policy.as_deref())?;
         }
-        services::start_hospital(self)?;
+        services::start_hospital(self, &options.guests)?;
         services::start_devices(self)?;
         if options.extra_devices > 0 {
             services::start_swarm(self, options.extra_devices)?;
@@ -258,19 +279,36 @@ impl Ward {
         Ok(())
     }
 
-    fn namespaces(&self) -> impl Iterator<Item = Namespace> + '_ {
-        INFRASTRUCTURE
-            .into_iter()
-            .chain([INTERNET, SWARM])
-            .chain(HOSTS.iter().map(|host| host.name))
-            .map(|name| self.ns(name))
+    /// Every namespace of a ward of this name, or of which there are only the `/etc` files left.
+    fn namespaces(&self) -> Result<Vec<Namespace>> {
+        let ours = format!("{}-", self.name);
+        let mut names = BTreeSet::new();
+        for dir in [netns::NAMES, netns::ETC] {
+            let entries = match fs::read_dir(dir) {
+                Err(error) if error.kind() == ErrorKind::NotFound => continue,
+                entries => entries.with_context(|| format!("cannot read {dir}"))?,
+            };
+            for entry in entries {
+                let entry = entry.with_context(|| format!("cannot read {dir}"))?;
+                names.insert(entry.file_name().to_string_lossy().into_owned());
+            }
+        }
+        names.retain(|name| name.starts_with(&ours));
+        Ok(names.into_iter().map(Namespace::new).collect())
     }
 
-    fn make_topology(&self, swarm: bool) -> Result<()> {
-        let plugs: Vec<Plug> = HOSTS
+    fn make_topology(&self, options: &Options) -> Result<()> {
+        let swarm = options.extra_devices > 0;
+        let plugs: Vec<Plug<'_>> = HOSTS
             .iter()
-            .map(Plug::of)
+            .map(|host| Plug::new(host.name, host.side, host.mac))
             .chain(swarm.then(|| Plug::new(SWARM, Side::Ward, "00:16:a4:20:02:00")))
+            .chain(
+                options
+                    .guests
+                    .iter()
+                    .map(|guest| Plug::new(&guest.name, guest.side, &guest.mac)),
+            )
             .collect();
         netns::ip(&self.creation(&plugs)).context("cannot make the topology")?;
         self.set_up_box()?;
@@ -284,18 +322,21 @@ impl Ward {
                 self.ns(plug.host).shell(&format!("echo 0 > {setting}"))?;
             }
             self.ns(plug.host).ip(&format!(
-                "link set lo up\nlink set eth0 address {} mtu 1500 up\n",
+                "link set lo up\nlink set eth0 address {} mtu 1500\n",
                 plug.mac
             ))?;
         }
+        if swarm {
+            self.ns(SWARM).ip("link set eth0 up\n")?;
+        }
         for host in HOSTS {
-            self.address(host)?;
+            self.connect(host.name, host.ip, host.addressing)?;
         }
         self.set_up_internet()
     }
 
     /// Namespaces and cables. Nothing is ever made in the caller's own namespace.
-    fn creation(&self, plugs: &[Plug]) -> String {
+    fn creation(&self, plugs: &[Plug<'_>]) -> String {
         let name = &self.name;
         let cable = |a: &str, a_end: &str, b: &str, b_end: &str| {
             format!(
@@ -343,7 +384,7 @@ impl Ward {
             .context("cannot set up the box")
     }
 
-    fn set_up_switch(&self, switch: &str, side: Side, plugs: &[Plug]) -> Result<()> {
+    fn set_up_switch(&self, switch: &str, side: Side, plugs: &[Plug<'_>]) -> Result<()> {
         let ns = self.ns(switch);
         let ports: Vec<&str> = ["uplink"]
             .into_iter()
@@ -374,25 +415,39 @@ impl Ward {
             .with_context(|| format!("cannot set up the switch {switch}"))
     }
 
-    fn address(&self, host: &Host) -> Result<()> {
-        let ns = self.ns(host.name);
+    /// Switches the interface on; addresses it if that is done by hand.
+    fn connect(&self, name: &str, ip: Ipv4Addr, addressing: Addressing) -> Result<()> {
+        let ns = self.ns(name);
+        ns.ip("link set eth0 up\n")?;
         // One file for each, since a DHCP client writes the name server it was given.
-        let resolver = match host.addressing {
+        let resolver = match addressing {
             Addressing::Static(22) => "search ward.test\nnameserver 10.20.0.2\n",
             _ => "",
         };
         ns.write_etc("resolv.conf", resolver)?;
-        if let Addressing::Static(prefix) = host.addressing {
-            let mut lines = format!("addr add {}/{prefix} brd + dev eth0\n", host.ip);
-            if prefix == 22 && host.name != "router" {
+        if let Addressing::Static(prefix) = addressing {
+            let mut lines = format!("addr add {ip}/{prefix} brd + dev eth0\n");
+            if prefix == 22 && name != "router" {
                 lines += "route add default via 10.20.0.1\n";
             }
             ns.ip(&lines)?;
         }
-        for (_, address) in STATIC_V6.iter().filter(|(name, _)| *name == host.name) {
+        for (_, address) in STATIC_V6.iter().filter(|(host, _)| *host == name) {
             ns.ip(&format!("addr add {address}/64 dev eth0 nodad\n"))?;
         }
         Ok(())
+    }
+
+    /// Writes down both directions at the box's ward side: what a gateway would see.
+    fn capture(&self, file: &Path) -> Result<()> {
+        let mut command = self.command("box", "tcpdump");
+        command.args(["-i", "ward0", "-s", "0", "-B", "65536", "-Z", "root", "-w"]);
+        command.arg(file);
+        let program = self.start("box", "capture", command)?;
+        let what = format!("frames are written to {}", file.display());
+        self.wait_for(&program, &what, Duration::from_secs(10), || {
+            fs::metadata(file).is_ok_and(|file| file.len() > 0)
+        })
     }
 
     fn set_up_internet(&self) -> Result<()> {
@@ -415,13 +470,12 @@ impl Ward {
 
     fn clean(&self) -> Result<()> {
         process::end(&self.register().read());
-        for ns in self.namespaces() {
-            if ns.exists() {
-                // Whoever lives in a namespace of ours was started by us, or by our children.
-                process::kill(&ns.processes()?);
-            }
+        let namespaces = self.namespaces()?;
+        for ns in namespaces.iter().filter(|ns| ns.exists()) {
+            // Whoever lives in a namespace of ours was started by us, or by our children.
+            process::kill(&ns.processes()?);
         }
-        for ns in self.namespaces() {
+        for ns in &namespaces {
             ns.remove()?;
         }
         if self.dir.exists() {
@@ -438,19 +492,15 @@ impl Ward {
 
 /// A host's cable.
 #[derive(Debug)]
-struct Plug {
-    host: &'static str,
+struct Plug<'a> {
+    host: &'a str,
     side: Side,
-    mac: &'static str,
+    mac: &'a str,
 }
 
-impl Plug {
-    fn new(host: &'static str, side: Side, mac: &'static str) -> Self {
+impl<'a> Plug<'a> {
+    fn new(host: &'a str, side: Side, mac: &'a str) -> Self {
         Self { host, side, mac }
-    }
-
-    fn of(host: &Host) -> Self {
-        Self::new(host.name, host.side, host.mac)
     }
 
     fn switch(&self) -> &'static str {
@@ -487,7 +537,7 @@ fn listens(pid: i32, port: u16) -> bool {
 }
 
 /// The last lines of a log, for error messages.
-fn tail(path: &Path) -> String {
+pub(crate) fn tail(path: &Path) -> String {
     let text = fs::read_to_string(path).unwrap_or_default();
     let lines: Vec<&str> = text.lines().collect();
     let last = &lines[lines.len().saturating_sub(5)..];

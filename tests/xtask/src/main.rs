@@ -4,11 +4,13 @@
 //! simulated ward is the laboratory's business (`wardline-lab`).
 
 mod cost;
+mod fuzz;
 mod setup;
 mod showcase;
 mod stages;
 mod tidy;
 mod tools;
+mod train;
 
 use std::path::PathBuf;
 use std::process::{Command, ExitCode};
@@ -37,6 +39,10 @@ enum Task {
         #[arg(long)]
         bless: bool,
     },
+    /// Fuzz the classifier's parsers
+    Fuzz(fuzz::FuzzArgs),
+    /// Train the models from labelled captures, and say what they reach in models/REPORT.md
+    Train(train::TrainArgs),
     /// Start or stop the simulated ward alone (root)
     Ward {
         #[command(subcommand)]
@@ -94,6 +100,18 @@ enum WardAction {
     Down,
     /// Say what is running
     Status,
+    /// Record everybody at work, with the kernel bridge in the gateway's place
+    Record {
+        /// How long the ward works once it is up
+        #[arg(long, value_name = "N", default_value_t = 90)]
+        seconds: u64,
+        /// What decides who plays and when; the same seed plays the same devices
+        #[arg(long, value_name = "S")]
+        seed: u64,
+        /// Directory for `seed-S.pcap` and `labels.json`
+        #[arg(long, value_name = "DIR")]
+        out: PathBuf,
+    },
 }
 
 #[derive(Debug, Subcommand)]
@@ -140,6 +158,8 @@ fn run(task: Task) -> Result<bool> {
         Task::Test(args) => return Ok(stages::run(&args.stages)),
         Task::Cost { bless: true } => cost::bless()?,
         Task::Cost { bless: false } => cost::check()?,
+        Task::Fuzz(args) => return fuzz::run(&args),
+        Task::Train(args) => train::run(&args)?,
         Task::Ward { action } => ward(&action)?,
         Task::Bench { action } => bench(&action)?,
         Task::Tidy => tidy::run()?,
@@ -172,7 +192,7 @@ fn demo(args: &DemoArgs) -> Result<()> {
 }
 
 fn ward(action: &WardAction) -> Result<()> {
-    if let WardAction::Up { .. } = action {
+    if let WardAction::Up { .. } | WardAction::Record { .. } = action {
         prepare()?;
     } else {
         tools::require_root()?;
@@ -195,14 +215,18 @@ fn ward(action: &WardAction) -> Result<()> {
         }
         WardAction::Down => command.arg("down"),
         WardAction::Status => command.arg("status"),
+        WardAction::Record { seconds, seed, out } => {
+            command.args(["record", "--seconds", &seconds.to_string()]);
+            command.args(["--seed", &seed.to_string(), "--out"]);
+            command.arg(std::path::absolute(out)?)
+        }
     };
     Err(tools::replace_process(command))
 }
 
 fn bench(BenchAction::Compare(args): &BenchAction) -> Result<()> {
     setup::run_for_bench()?;
-    tools::build_bench()?;
-    let mut command = Command::new(tools::program(tools::BENCH)?);
+    let mut command = Command::new(tools::build_bench()?);
     command.env("WARDLINE_LAB_VENV", tools::venv()?);
     command.arg("compare");
     if args.quick {

@@ -20,11 +20,15 @@ const PACKAGE_LISTS: [&str; 3] = [
 ];
 /// The systems Wardline is measured beside.
 const BENCH_PACKAGES: &str = "bench/packages.txt";
+/// What the fuzzer is built with.
+const FUZZ_PACKAGES: &str = "classifier/fuzz/packages.txt";
 /// Pinned Python packages of the laboratory.
 const REQUIREMENTS: [&str; 2] = [
     "tests/lab/requirements.txt",
     "tests/lab/attacks/requirements.txt",
 ];
+/// Those that models are trained with.
+const TRAINING_REQUIREMENTS: &str = "models/requirements.txt";
 /// In the Python environment: the requirements it was made from.
 const MADE_FROM: &str = "made-from.txt";
 
@@ -35,7 +39,7 @@ const MADE_FROM: &str = "made-from.txt";
 pub fn run() -> Result<()> {
     tools::require_root()?;
     install_packages(&PACKAGE_LISTS)?;
-    make_venv()?;
+    make_venv(&tools::venv()?, &requirement_files(&REQUIREMENTS)?)?;
     check_kernel()
 }
 
@@ -46,6 +50,24 @@ pub fn run() -> Result<()> {
 pub fn run_for_bench() -> Result<()> {
     run()?;
     install_packages(&[BENCH_PACKAGES])
+}
+
+/// What training needs, and nothing else: the Python environment it gives back.
+///
+/// # Errors
+/// When the environment cannot be made.
+pub fn run_for_training() -> Result<PathBuf> {
+    let venv = tools::scratch()?.join("training-venv");
+    make_venv(&venv, &requirement_files(&[TRAINING_REQUIREMENTS])?)?;
+    Ok(venv)
+}
+
+/// What fuzzing needs, and nothing else.
+///
+/// # Errors
+/// When a package is missing and cannot be had.
+pub fn run_for_fuzz() -> Result<()> {
+    install_packages(&[FUZZ_PACKAGES])
 }
 
 fn install_packages(lists: &[&str]) -> Result<()> {
@@ -143,14 +165,13 @@ impl Drop for NoServices {
     }
 }
 
-fn make_venv() -> Result<()> {
-    let files = requirement_files()?;
+/// A Python environment with these packages, unless it is there already.
+fn make_venv(venv: &Path, files: &[PathBuf]) -> Result<()> {
     let mut wanted = String::new();
-    for file in &files {
+    for file in files {
         let lines = lines_without_comments(file)?;
         wanted.extend(lines.iter().flat_map(|line| [line.as_str(), "\n"]));
     }
-    let venv = tools::venv()?;
     let made_from = venv.join(MADE_FROM);
     if fs::read_to_string(&made_from).is_ok_and(|text| text == wanted) {
         return Ok(());
@@ -160,7 +181,7 @@ fn make_venv() -> Result<()> {
     tools::run(
         Command::new("/usr/bin/python3")
             .args(["-m", "venv", "--clear"])
-            .arg(&venv),
+            .arg(venv),
     )?;
     let mut pip = Command::new(venv.join("bin/pip"));
     pip.args([
@@ -169,16 +190,16 @@ fn make_venv() -> Result<()> {
         "--no-input",
         "--disable-pip-version-check",
     ]);
-    for file in &files {
+    for file in files {
         pip.arg("--requirement").arg(file);
     }
     tools::run(&mut pip)?;
     fs::write(&made_from, wanted).with_context(|| format!("writing {}", made_from.display()))
 }
 
-fn requirement_files() -> Result<Vec<PathBuf>> {
+fn requirement_files(files: &[&str]) -> Result<Vec<PathBuf>> {
     let root = tools::root()?;
-    Ok(REQUIREMENTS
+    Ok(files
         .iter()
         .map(|file| root.join(file))
         .filter(|file| file.exists())

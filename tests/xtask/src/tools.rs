@@ -24,13 +24,16 @@ pub fn root() -> Result<PathBuf> {
 
 /// A folder for what is worth keeping between runs but not in the repository.
 pub fn scratch() -> Result<PathBuf> {
-    let programs = program_folder()?;
-    let target = programs
-        .parent()
-        .context("cargo's target folder has no name")?;
-    let folder = target.join("lab");
+    let folder = target()?.join("lab");
     fs::create_dir_all(&folder).with_context(|| format!("creating {}", folder.display()))?;
     Ok(folder)
+}
+
+/// Cargo's target folder.
+pub fn target() -> Result<PathBuf> {
+    let programs = program_folder()?;
+    let target = programs.parent().map(Path::to_path_buf);
+    target.context("cargo's target folder has no name")
 }
 
 /// The laboratory's Python environment, made by `setup`.
@@ -48,17 +51,24 @@ pub fn cargo() -> Result<Command> {
 
 /// Builds the programs of the ward in one go, with the profile the tests use.
 pub fn build() -> Result<()> {
-    build_packages(&["wardline", "wardline-fastpath", LAB])
+    build_packages(&[], &["wardline", "wardline-fastpath", LAB])
 }
 
-/// Builds what a measurement needs, with the same profile.
-pub fn build_bench() -> Result<()> {
-    build_packages(&["wardline", "wardline-fastpath", LAB, BENCH])
+/// Builds what a measurement needs as it is shipped, and says where the harness is.
+pub fn build_bench() -> Result<PathBuf> {
+    build_packages(&["--release"], &["wardline", "wardline-fastpath", BENCH])?;
+    let folder = program_folder()?.with_file_name("release");
+    Ok(folder.join(BENCH))
 }
 
-fn build_packages(packages: &[&str]) -> Result<()> {
+/// Builds the command a person types.
+pub fn build_command() -> Result<()> {
+    build_packages(&[], &["wardline"])
+}
+
+fn build_packages(options: &[&str], packages: &[&str]) -> Result<()> {
     let mut command = cargo()?;
-    command.arg("build");
+    command.arg("build").args(options);
     for package in packages {
         command.args(["--package", package]);
     }

@@ -11,6 +11,7 @@ use crate::flow::sctp::{ABORT, Packet, SHUTDOWN_COMPLETE};
 use crate::flow::tcp::{Segment, Step};
 use crate::flow::{
     FROM_WARD, GROUP, GUARDED, Hot, INITIATOR_IS_A, MIDSTREAM, NONE, Progress, SNOOP, State,
+    WATCHED,
 };
 use crate::meta::{Fragment, L4, PacketMeta};
 use crate::talk::Talk;
@@ -82,6 +83,9 @@ impl Engine {
         }
         self.flows
             .count(slot, usize::from(!forth), frame.bytes.len());
+        if self.flows.hot(slot).has(WATCHED) {
+            self.sample_beginning(frame, slot);
+        }
         let hot = self.flows.hot_mut(slot);
         hot.last = frame.now;
         let Hot {

@@ -108,7 +108,10 @@ impl Engine {
             ruling = Ruling::new(reason);
         }
         if ruling.reason.forwards() || !subject.mode.drops() {
-            self.bind_source(frame, subject, source);
+            // A device that may not use it was refused above.
+            if is_station(source) {
+                self.bind_permitted(frame, subject, source, Evidence::Use);
+            }
         }
         ruling
     }
@@ -299,7 +302,7 @@ impl Engine {
         talk: &Talk,
         ruling: &Ruling,
     ) -> Result<(), Reason> {
-        if self.flows.find(&keyed.key, keyed.hash).is_some() {
+        if keyed.slot.is_some() && self.flows.find(&keyed.key, keyed.hash).is_some() {
             // The same addresses under another station: judged frame by frame.
             return Ok(());
         }
@@ -366,15 +369,20 @@ impl Engine {
         }
     }
 
-    /// Remembers who uses the source address.
-    fn bind_source(&mut self, frame: &Frame<'_>, subject: &Subject, source: [u8; 16]) {
-        if is_station(source) {
-            self.bind(frame, subject, source, Evidence::Use);
+    /// Binds an address to who sent the frame, if a device may use it, and tells about it.
+    pub(super) fn bind(
+        &mut self,
+        frame: &Frame<'_>,
+        subject: &Subject,
+        address: [u8; 16],
+        evidence: Evidence,
+    ) {
+        if frame.from == Side::Core || self.may_use(subject, address, frame.now) {
+            self.bind_permitted(frame, subject, address, evidence);
         }
     }
 
-    /// Binds an address to who sent the frame, and tells about it.
-    pub(super) fn bind(
+    fn bind_permitted(
         &mut self,
         frame: &Frame<'_>,
         subject: &Subject,
@@ -390,7 +398,7 @@ impl Engine {
             }
             return;
         }
-        if subject.slot == NONE || !self.may_use(subject, address, frame.now) {
+        if subject.slot == NONE {
             return;
         }
         let owner = Owner::Device(subject.slot);

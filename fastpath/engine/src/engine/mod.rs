@@ -14,6 +14,7 @@ mod miss;
 mod quick;
 mod settle;
 mod upkeep;
+mod watch;
 
 #[cfg(test)]
 pub(crate) use hit::segment;
@@ -34,6 +35,7 @@ use crate::fragment::Fragments;
 use crate::meta::PacketMeta;
 use crate::names::Names;
 use crate::parse::parse;
+use crate::sample::{Sample, Samples};
 use crate::verdict::Run;
 use crate::{Counters, Event, Limits, Verdict, feature, refuse};
 use quick::{Arrival, Lane};
@@ -42,12 +44,6 @@ use quick::{Arrival, Lane};
 pub const BURST: usize = 64;
 /// Frames the engine may make itself between two calls of [`Engine::clear_refusals`].
 const REFUSALS: usize = 64;
-/// How often a worker without idle time sees to its tables, and the time in which it has looked
-/// at all of them.
-const UPKEEP_EVERY_NS: u64 = 1_000_000;
-const UPKEEP_ROUND_MS: usize = 16_000;
-/// Table entries looked at each time, at least.
-const UPKEEP_LEAST: usize = 32;
 
 /// One worker's engine.
 #[derive(Debug)]
@@ -77,6 +73,7 @@ pub struct Engine {
     refusals: Vec<Refused>,
     refusal_rate: Rate,
     feature_windows: feature::Windows,
+    samples: Samples,
     lanes: Vec<Lane>,
     upkeep_due_ns: u64,
 }
@@ -96,6 +93,8 @@ struct Keyed {
     key: FlowKey,
     hash: u64,
     source_is_a: bool,
+    /// Where it was when the frame came, if it was there.
+    slot: Option<u32>,
 }
 
 /// A frame that is being judged.
@@ -198,6 +197,7 @@ impl Engine {
                 limits.windows,
                 limits.window_s,
             ),
+            samples: Samples::new(limits.samples),
             lanes: vec![Lane::BLANK; BURST],
             upkeep_due_ns: 0,
         }
@@ -241,8 +241,9 @@ impl Engine {
         // Frames in a row with one reason are counted together.
         let mut run = Run::default();
         for ((bytes, lane), verdict) in frames.iter().zip(&lanes).zip(verdicts) {
-            if !self.quick(bytes, lane, at, verdict) {
-                *verdict = self.in_full(bytes, at);
+            let slot = self.locate(bytes, lane);
+            if !slot.is_some_and(|slot| self.quick(bytes, lane, slot, at, verdict)) {
+                *verdict = self.in_full(bytes, lane, slot, at);
             }
             if run.reason != verdict.reason {
                 self.counters.count(from, &run);
@@ -256,19 +257,14 @@ impl Engine {
         }
         self.counters.count(from, &run);
         self.lanes = lanes;
-        if now_ns >= self.upkeep_due_ns {
-            self.upkeep_due_ns = now_ns.saturating_add(UPKEEP_EVERY_NS);
-            self.idle(
-                now_ns,
-                (self.flows.capacity() / UPKEEP_ROUND_MS).max(UPKEEP_LEAST),
-            );
-        }
+        self.upkeep(now_ns);
     }
 
     /// Judges a frame by everything there is to know of it.
-    fn in_full(&mut self, bytes: &[u8], at: Arrival) -> Verdict {
+    fn in_full(&mut self, bytes: &[u8], lane: &Lane, slot: Option<u32>, at: Arrival) -> Verdict {
         let Arrival { from, now, now_ns } = at;
-        match &parse(bytes) {
+        let read = lane.meta(bytes);
+        match &read.map_or_else(|| parse(bytes), Ok) {
             Ok(meta) => {
                 let frame = Frame {
                     bytes,
@@ -277,7 +273,10 @@ impl Engine {
                     now,
                     now_ns,
                 };
-                let keyed = tuple(meta).map(|tuple| self.keyed(tuple, meta));
+                let keyed = match read {
+                    Some(_) => lane.keyed(meta, bytes, slot),
+                    None => tuple(meta).map(|tuple| self.keyed(tuple, meta)),
+                };
                 self.judge(&frame, keyed.as_ref())
             }
             Err(error) => self.malformed(bytes, error, from, now, now_ns),
@@ -286,11 +285,13 @@ impl Engine {
 
     fn keyed(&self, tuple: Tuple, meta: &PacketMeta) -> Keyed {
         let (key, source_is_a) = tuple.key(meta.vlan);
+        let hash = self.flows.hash(&key);
         Keyed {
             tuple,
             key,
-            hash: self.flows.hash(&key),
+            hash,
             source_is_a,
+            slot: self.flows.find(&key, hash),
         }
     }
 
@@ -301,10 +302,14 @@ impl Engine {
             let subject = self.bystander(frame);
             return self.settle(frame, &subject, Ruling::new(Reason::VlanStack));
         }
-        let known = keyed.and_then(|k| Some((k, self.flows.find(&k.key, k.hash)?)));
+        let known = keyed.and_then(|k| Some((k, k.slot?)));
         known
             .and_then(|(keyed, slot)| self.hit(frame, keyed, slot))
-            .unwrap_or_else(|| self.miss(frame, keyed))
+            .unwrap_or_else(|| {
+                let verdict = self.miss(frame, keyed);
+                self.sample_first(frame, keyed, verdict.device);
+                verdict
+            })
     }
 
     /// Frames the engine made itself since the last [`clear_refusals`](Self::clear_refusals)
@@ -330,6 +335,21 @@ impl Engine {
         while let Some(window) = self.feature_windows.next() {
             sink(window);
         }
+    }
+
+    /// Takes the oldest of the samples that wait.
+    pub fn next_sample(&mut self) -> Option<Box<Sample>> {
+        self.samples.next()
+    }
+
+    /// Gives a sample back to be filled again.
+    pub fn give_back(&mut self, sample: Box<Sample>) {
+        self.samples.give_back(sample);
+    }
+
+    /// Windows and samples lost because nobody fetched them.
+    pub fn unfetched(&self) -> [u64; 2] {
+        [self.feature_windows.dropped, self.samples.dropped]
     }
 
     /// What was counted so far.

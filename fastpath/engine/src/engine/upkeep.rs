@@ -17,7 +17,23 @@ const FLOW_PARTS: usize = 5;
 /// A conversation active within this time keeps its addresses bound, in seconds.
 const ACTIVE_S: u32 = 60;
 
+/// How often a worker sees to its tables, and the time in which it has looked at all of them.
+const EVERY_NS: u64 = 1_000_000;
+const ROUND_MS: usize = 16_000;
+/// Table entries looked at each time, at least.
+const LEAST: usize = 32;
+
 impl Engine {
+    /// A portion of expiry and other upkeep if one is due. To be called now and then while no frames
+    /// come; [`process`](Self::process) sees to it otherwise.
+    #[inline]
+    pub fn upkeep(&mut self, now_ns: u64) {
+        if now_ns >= self.upkeep_due_ns {
+            self.upkeep_due_ns = now_ns.saturating_add(EVERY_NS);
+            self.idle(now_ns, (self.flows.capacity() / ROUND_MS).max(LEAST));
+        }
+    }
+
     /// Expiry and other upkeep: looks at no more than `budget` table entries.
     pub fn idle(&mut self, now_ns: u64, budget: usize) {
         let now = self.clock.tick(now_ns);

@@ -75,6 +75,8 @@ pub(crate) const GUARDED: u8 = 16;
 pub(crate) const MIDSTREAM: u8 = 32;
 /// The slot is in use.
 pub(super) const USED: u8 = 64;
+/// Its beginning is handed out in samples.
+pub(crate) const WATCHED: u8 = 128;
 
 /// The line a hit reads and writes. Index 0 of the counters is from the initiator.
 #[derive(Debug, Clone, Copy)]
@@ -133,6 +135,17 @@ impl Hot {
     #[inline]
     pub(crate) const fn is(&self, key: &Narrow) -> bool {
         self.ends == key.ends && self.rest == key.rest && self.kind == key.kind
+    }
+
+    /// Counts a packet of `len` bytes; `from` is 0 for the initiator.
+    #[inline]
+    pub(crate) const fn count(&mut self, warm: &mut Warm, from: usize, len: usize) {
+        self.frames[from] = self.frames[from].saturating_add(1);
+        let (low, carry) = self.bytes[from].overflowing_add(len as u32);
+        self.bytes[from] = low;
+        if carry {
+            warm.high[from] = warm.high[from].saturating_add(1);
+        }
     }
 
     pub(super) const fn narrow(&self) -> Narrow {

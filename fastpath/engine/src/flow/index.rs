@@ -50,16 +50,15 @@ impl Index {
     /// The first slot whose tag agrees, or `NONE`.
     #[inline]
     pub(super) fn candidate(&self, hash: u64) -> u32 {
-        let mut bucket = &self.buckets[self.first(hash)];
-        let mut ways = bucket.ways(tag(hash));
-        if ways == 0 {
-            bucket = &self.buckets[self.second(hash)];
-            ways = bucket.ways(tag(hash));
-        }
-        if ways == 0 {
-            return NONE;
-        }
-        bucket.slots[ways.trailing_zeros() as usize % WAYS]
+        let slot = |bucket: usize| {
+            let bucket = &self.buckets[bucket];
+            bucket
+                .first_way(tag(hash))
+                .map(|way| bucket.slots[way % WAYS])
+        };
+        slot(self.first(hash))
+            .or_else(|| slot(self.second(hash)))
+            .unwrap_or(NONE)
     }
 
     /// The slot whose tag agrees and for which `is` holds.
@@ -139,6 +138,25 @@ impl Bucket {
         let bit = |way: usize| u32::from(self.tags[way] == tag) << way;
         (0..WAYS).fold(0, |ways, way| ways | bit(way))
     }
+
+    /// The first way with this tag. Four tags at a time: a lane of 16 bits is zero exactly if
+    /// taking one from it borrows and it had no upper bit, and the lowest such lane is sure.
+    #[inline]
+    fn first_way(&self, tag: u16) -> Option<usize> {
+        const ONES: u64 = 0x0001_0001_0001_0001;
+        const UPPER: u64 = 0x8000_8000_8000_8000;
+        let zeros = |half: usize| {
+            let [a, b, c, d] = [0, 1, 2, 3].map(|way| u64::from(self.tags[4 * half + way]));
+            let lanes = (a | b << 16 | c << 32 | d << 48) ^ (ONES * u64::from(tag));
+            lanes.wrapping_sub(ONES) & !lanes & UPPER
+        };
+        let (low, high) = (zeros(0), zeros(1));
+        match (low, high) {
+            (0, 0) => None,
+            (0, _) => Some(4 + high.trailing_zeros() as usize / 16),
+            _ => Some(low.trailing_zeros() as usize / 16),
+        }
+    }
 }
 
 /// Sixteen bits of the hash that say the least about its buckets; never `FREE`.
@@ -154,6 +172,22 @@ mod tests {
     #[test]
     fn a_bucket_is_a_cache_line() {
         assert_eq!(size_of::<Bucket>(), 64);
+    }
+
+    #[test]
+    fn the_first_way_is_the_lowest_of_the_ways() {
+        for n in 0..10_000 {
+            let random = u128::from(mixed(n)) << 64 | u128::from(mixed(n + 20_000));
+            // Few different tags, so that they often agree and often almost do.
+            let tags = [0, 1, 2, 3, 4, 5, 6, 7].map(|way| (random >> (way * 16)) as u16 & 0x8003);
+            let slots = [NONE; WAYS];
+            let bucket = Bucket { tags, slots };
+            for tag in [0, 1, 2, 3, 0x8000, 0x8001, 0x8003] {
+                let ways = bucket.ways(tag);
+                let lowest = (ways != 0).then(|| ways.trailing_zeros() as usize);
+                assert_eq!(bucket.first_way(tag), lowest, "{tags:x?} {tag:x}");
+            }
+        }
     }
 
     #[test]

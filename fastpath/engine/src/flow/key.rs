@@ -36,19 +36,19 @@ pub(crate) struct Narrow {
 /// The first twelve bytes of both IPv6 addresses.
 pub(crate) type Wide = [[u8; WIDE_LEN]; 2];
 
-/// The addresses and ports of a packet.
+/// The addresses and ports of an IPv6 packet.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Ends<A> {
-    pub(crate) source: A,
-    pub(crate) destination: A,
+pub(crate) struct Ends {
+    pub(crate) source: [u8; 16],
+    pub(crate) destination: [u8; 16],
     pub(crate) source_port: u16,
     pub(crate) destination_port: u16,
 }
 
-impl<A: Copy + Ord> Ends<A> {
+impl Ends {
     /// In canonical order, and whether the source comes first.
     #[inline]
-    fn ordered(&self) -> (A, A, u16, u16, bool) {
+    fn ordered(&self) -> ([u8; 16], [u8; 16], u16, u16, bool) {
         let source_first =
             (self.source, self.source_port) <= (self.destination, self.destination_port);
         if source_first {
@@ -61,10 +61,18 @@ impl<A: Copy + Ord> Ends<A> {
     }
 }
 
+impl Hash for Narrow {
+    #[inline]
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        state.write_u128(u128::from(self.ends) << 64 | u128::from(self.rest));
+        state.write_u16(self.kind);
+    }
+}
+
+/// An IPv4 key has the hash of its narrow part.
 impl Hash for FlowKey {
     #[inline]
     fn hash<H: Hasher>(&self, state: &mut H) {
-        state.write_u128(u128::from(self.narrow.ends) << 64 | u128::from(self.narrow.rest));
         if self.narrow.is_ipv6() {
             let [a, b] = self.wide;
             let mut bytes = [0; 2 * WIDE_LEN];
@@ -72,7 +80,7 @@ impl Hash for FlowKey {
             bytes[WIDE_LEN..].copy_from_slice(&b);
             state.write(&bytes);
         }
-        state.write_u16(self.narrow.kind);
+        self.narrow.hash(state);
     }
 }
 
@@ -85,9 +93,9 @@ impl Narrow {
     };
 
     #[inline]
-    fn new(a: u32, b: u32, ports: [u16; 2], vlan: VlanKey, version: u16, kind: u16) -> Self {
+    fn ipv6(a: u32, b: u32, ports: [u16; 2], vlan: VlanKey, kind: u16) -> Self {
         let [a_port, b_port] = ports.map(u64::from);
-        let (outer, inner) = (u64::from(vlan.outer | version), u64::from(vlan.inner));
+        let (outer, inner) = (u64::from(vlan.outer | VERSION_6), u64::from(vlan.inner));
         Self {
             ends: u64::from(a) << 32 | u64::from(b),
             rest: a_port << 48 | b_port << 32 | outer << 16 | inner,
@@ -100,6 +108,21 @@ impl Narrow {
         (self.rest >> 16) as u16 & VERSION_6 != 0
     }
 
+    /// Of an IPv4 packet, from its addresses and ports as they follow each other on the wire, and
+    /// whether its source is endpoint `a`. The addresses differ.
+    #[inline]
+    pub(crate) fn ipv4(addresses: u64, ports: u32, vlan: VlanKey, kind: u16) -> (Self, bool) {
+        let source_is_a = (addresses >> 32) as u32 <= addresses as u32;
+        let (ends, ports) = if source_is_a {
+            (addresses, ports)
+        } else {
+            (addresses.rotate_left(32), ports.rotate_left(16))
+        };
+        let vlans = u64::from(vlan.outer) << 16 | u64::from(vlan.inner);
+        let rest = u64::from(ports) << 32 | vlans;
+        (Self { ends, rest, kind }, source_is_a)
+    }
+
     /// Type of the request of an ICMP query; 0 otherwise.
     pub(crate) const fn query(&self) -> u8 {
         self.kind.to_be_bytes()[1]
@@ -107,27 +130,13 @@ impl Narrow {
 }
 
 impl FlowKey {
-    pub(crate) const BLANK: Self = Self {
-        narrow: Narrow::BLANK,
-        wide: [[0; WIDE_LEN]; 2],
-    };
-
-    /// The key of an IPv4 packet, and whether its source is endpoint `a`.
-    #[inline]
-    pub(crate) fn ipv4(ends: &Ends<u32>, vlan: VlanKey, kind: [u8; 2]) -> (Self, bool) {
-        let (a, b, a_port, b_port, source_is_a) = ends.ordered();
-        let narrow = Narrow::new(a, b, [a_port, b_port], vlan, 0, u16::from_be_bytes(kind));
-        let wide = Wide::default();
-        (Self { narrow, wide }, source_is_a)
-    }
-
     /// The key of an IPv6 packet, and whether its source is endpoint `a`.
     #[inline]
-    pub(crate) fn ipv6(ends: &Ends<[u8; 16]>, vlan: VlanKey, kind: [u8; 2]) -> (Self, bool) {
+    pub(crate) fn ipv6(ends: &Ends, vlan: VlanKey, kind: [u8; 2]) -> (Self, bool) {
         let (a, b, a_port, b_port, source_is_a) = ends.ordered();
         let ((a_wide, a), (b_wide, b)) = (parts(a), parts(b));
         let kind = u16::from_be_bytes(kind);
-        let narrow = Narrow::new(a, b, [a_port, b_port], vlan, VERSION_6, kind);
+        let narrow = Narrow::ipv6(a, b, [a_port, b_port], vlan, kind);
         let wide = [a_wide, b_wide];
         (Self { narrow, wide }, source_is_a)
     }
@@ -205,13 +214,13 @@ impl Tuple {
         if self.version == 6 {
             return FlowKey::ipv6(&ends, vlan, kind);
         }
-        let ends = Ends {
-            source: parts(ends.source).1,
-            destination: parts(ends.destination).1,
-            source_port: ends.source_port,
-            destination_port: ends.destination_port,
-        };
-        FlowKey::ipv4(&ends, vlan, kind)
+        let [source, destination] = [ends.source, ends.destination].map(|a| parts(a).1);
+        let addresses = u64::from(source) << 32 | u64::from(destination);
+        let ports = u32::from(ends.source_port) << 16 | u32::from(ends.destination_port);
+        let kind = u16::from_be_bytes(kind);
+        let (narrow, source_is_a) = Narrow::ipv4(addresses, ports, vlan, kind);
+        let wide = Wide::default();
+        (FlowKey { narrow, wide }, source_is_a)
     }
 }
 

@@ -17,11 +17,11 @@ use wardline_policy::Reason;
 
 pub(crate) use entry::{
     FROM_WARD, GROUP, GUARDED, Hot, INITIATOR_IS_A, MIDSTREAM, NewFlow, Progress, SNOOP, State,
-    Warm,
+    WATCHED, Warm,
 };
 use entry::{Pending, USED};
 use index::Index;
-use key::{FlowKey, Wide};
+use key::{FlowKey, Narrow, Wide};
 
 use crate::clock::{Tick, seconds, since};
 use crate::config::Limits;
@@ -147,6 +147,12 @@ impl FlowTable {
         self.hasher.hash_one(key)
     }
 
+    /// The same for a key that has no more than this.
+    #[inline]
+    pub(crate) fn hash_narrow(&self, narrow: &Narrow) -> u64 {
+        self.hasher.hash_one(narrow)
+    }
+
     /// Asks for the index line of a hash ahead of its use.
     #[inline]
     pub(crate) fn prefetch(&self, hash: u64) {
@@ -173,12 +179,21 @@ impl FlowTable {
     }
 
     /// Whether the slot holds the conversation with this key.
+    fn is(&self, slot: u32, key: &FlowKey) -> bool {
+        self.is_narrow(slot, &key.narrow)
+            && (!key.narrow.is_ipv6() || self.is_wide(slot, &key.wide))
+    }
+
+    /// Whether this part of the slot's key is the same.
     #[inline]
-    pub(crate) fn is(&self, slot: u32, key: &FlowKey) -> bool {
-        let at = slot as usize;
-        let same =
-            |hot: &Hot| hot.is(&key.narrow) && (!key.narrow.is_ipv6() || self.wide[at] == key.wide);
-        self.hot.get(at).is_some_and(same)
+    pub(crate) fn is_narrow(&self, slot: u32, narrow: &Narrow) -> bool {
+        self.get(slot).is_some_and(|hot| hot.is(narrow))
+    }
+
+    /// Whether the other part is, of an IPv6 conversation.
+    #[inline]
+    pub(crate) fn is_wide(&self, slot: u32, wide: &Wide) -> bool {
+        self.wide.get(slot as usize) == Some(wide)
     }
 
     #[inline]
@@ -232,17 +247,16 @@ impl FlowTable {
         }
     }
 
-    /// Counts a packet of `len` bytes; `from` is 0 for the initiator.
+    /// Both lines of a slot.
     #[inline]
+    pub(crate) fn lines_mut(&mut self, slot: u32) -> (&mut Hot, &mut Warm) {
+        (&mut self.hot[slot as usize], &mut self.warm[slot as usize])
+    }
+
+    /// Counts a packet of `len` bytes; `from` is 0 for the initiator.
     pub(crate) fn count(&mut self, slot: u32, from: usize, len: usize) {
-        let hot = &mut self.hot[slot as usize];
-        hot.frames[from] = hot.frames[from].saturating_add(1);
-        let (low, carry) = hot.bytes[from].overflowing_add(len as u32);
-        hot.bytes[from] = low;
-        if carry {
-            let high = &mut self.warm[slot as usize].high[from];
-            *high = high.saturating_add(1);
-        }
+        let (hot, warm) = self.lines_mut(slot);
+        hot.count(warm, from, len);
     }
 
     /// Frames and bytes so far; `from` is 0 for the initiator.
@@ -282,12 +296,14 @@ impl FlowTable {
         since(hot.last, now) >= self.timeout(hot, slot)
     }
 
-    /// As [`expired`](Self::expired), for conversations that are open.
+    /// How long a conversation that is open may be idle.
     #[inline]
-    pub(crate) fn idle_too_long(&self, slot: u32, is_tcp: bool, now: Tick) -> bool {
-        let t = &self.timeouts;
-        let most = if is_tcp { t.established } else { t.udp };
-        since(self.hot[slot as usize].last, now) >= most
+    pub(crate) const fn idle_max(&self, is_tcp: bool) -> Tick {
+        if is_tcp {
+            self.timeouts.established
+        } else {
+            self.timeouts.udp
+        }
     }
 
     /// Moves the conversation to another state.
@@ -348,12 +364,22 @@ impl FlowTable {
         let gives_way = |slot: &u32| {
             *slot != NONE && since(self.hot[*slot as usize].last, now) >= self.limits.pending
         };
-        victims
-            .iter()
-            .map(oldest)
-            .find(gives_way)
-            .map(Some)
-            .ok_or(reason)
+        let victim = victims.iter().map(oldest).find(gives_way).ok_or(reason)?;
+        self.foresee(victim);
+        Ok(Some(victim))
+    }
+
+    /// Asks for the memory of the next two victims: in a flood each new conversation takes the place
+    /// of the oldest, which no cache holds any more.
+    fn foresee(&self, victim: u32) {
+        let newer = |slot: u32| self.warm.get(slot as usize).map_or(NONE, |w| w.newer);
+        let next = newer(victim);
+        if next != NONE {
+            self.prefetch(self.hash(&self.key(next)));
+        }
+        let after_next = newer(next);
+        wardline_hint::prefetch(&self.hot, after_next as usize);
+        wardline_hint::prefetch(&self.warm, after_next as usize);
     }
 
     /// Puts a conversation in for which [`room`](Self::room) was found.

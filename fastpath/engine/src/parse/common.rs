@@ -9,7 +9,7 @@ use wardline_policy::{MacAddr, VlanKey};
 
 use super::ipv4::mapped;
 use crate::feature::Protocol;
-use crate::flow::key::{Ends, FlowKey};
+use crate::flow::key::{Ends, FlowKey, Narrow, Wide};
 use crate::flow::tcp::Segment;
 use crate::meta::{Fragment, L3, L4, PacketMeta};
 
@@ -58,35 +58,41 @@ impl Common {
         end: 0,
     };
 
-    /// The key of its conversation, and whether its source is endpoint `a`; `None` for a station
-    /// that talks to itself.
-    #[inline]
-    pub(crate) fn key(&self, frame: &[u8]) -> Option<(FlowKey, bool)> {
-        let l4 = usize::from(self.l4);
-        let ports: [u8; 4] = *frame.get(l4..)?.first_chunk()?;
-        let [s1, s0, d1, d0] = ports;
-        let (source_port, destination_port) =
-            (u16::from_be_bytes([s1, s0]), u16::from_be_bytes([d1, d0]));
-        let vlan = self.vlan();
-        let kind = [self.protocol(), 0];
+    /// The part of its conversation's key that fits into a line, and whether its source is endpoint
+    /// `a`; `None` for a station that talks to itself. IPv6 has a [`wide`](Self::wide) part as well.
+    #[inline(always)]
+    pub(crate) fn narrow(&self, frame: &[u8]) -> Option<(Narrow, bool)> {
         if self.is_ipv6 {
-            let (source, destination) = ipv6_addresses(frame, l4)?;
-            let ends = Ends {
-                source,
-                destination,
-                source_port,
-                destination_port,
-            };
-            return (source != destination).then(|| FlowKey::ipv6(&ends, vlan, kind));
+            let (key, source_is_a) = self.ipv6_key(frame)?;
+            return Some((key.narrow, source_is_a));
         }
-        let (source, destination) = ipv4_addresses(frame, l4)?;
+        // Both addresses and both ports follow each other.
+        let words: &[u8; 12] = frame.get(usize::from(self.l4) - 8..)?.first_chunk()?;
+        let (addresses, ports) = (be64(words, 0), be32(words, 8));
+        let differ = addresses.rotate_left(32) != addresses;
+        let kind = u16::from_be_bytes([self.protocol(), 0]);
+        differ.then(|| Narrow::ipv4(addresses, ports, self.vlan(), kind))
+    }
+
+    /// The rest of the key.
+    #[inline(always)]
+    pub(crate) fn wide(&self, frame: &[u8]) -> Wide {
+        let key = self.is_ipv6.then(|| self.ipv6_key(frame)).flatten();
+        key.map_or_else(Wide::default, |(key, _)| key.wide)
+    }
+
+    fn ipv6_key(&self, frame: &[u8]) -> Option<(FlowKey, bool)> {
+        let l4 = usize::from(self.l4);
+        let (source, destination) = ipv6_addresses(frame, l4)?;
+        let ports: &[u8; 4] = frame.get(l4..)?.first_chunk()?;
         let ends = Ends {
-            source: u32::from_be_bytes(source),
-            destination: u32::from_be_bytes(destination),
-            source_port,
-            destination_port,
+            source,
+            destination,
+            source_port: be16(ports, 0),
+            destination_port: be16(ports, 2),
         };
-        (source != destination).then(|| FlowKey::ipv4(&ends, vlan, kind))
+        let kind = [self.protocol(), 0];
+        (source != destination).then(|| FlowKey::ipv6(&ends, self.vlan(), kind))
     }
 
     /// The segment of a TCP frame.
@@ -214,32 +220,53 @@ fn ipv6_addresses(frame: &[u8], l4: usize) -> Option<([u8; 16], [u8; 16])> {
 /// The places of a common frame, or `None` for any other.
 #[inline(always)]
 pub(crate) fn read(frame: &[u8]) -> Option<Common> {
-    let head: &[u8; Ethernet2Header::LEN] = frame.first_chunk()?;
-    let [d5, d4, d3, d2, d1, d0, s5, .., e1, e0] = *head;
-    let destination = u64::from_be_bytes([0, 0, d5, d4, d3, d2, d1, d0]);
-    if destination == PAUSE_GROUP || s5 & 1 != 0 || frame.len() > usize::from(u16::MAX) {
+    let head: &[u8; Ethernet2Header::LEN + TAG_LEN] = frame.first_chunk()?;
+    // The destination, and the first byte of the source, which is no group.
+    let stations = be64(head, 0);
+    if stations >> 16 == PAUSE_GROUP || stations & 0x100 != 0 || frame.len() > usize::from(u16::MAX)
+    {
         return None;
     }
     let mut common = Common::BLANK;
-    let mut ethertype = u16::from_be_bytes([e1, e0]);
-    let mut l3 = Ethernet2Header::LEN;
+    let mut ethertype = be16(head, 12);
+    let mut packet = &frame[Ethernet2Header::LEN..];
+    common.l4 = Ethernet2Header::LEN as u16;
     if ethertype == TAG {
-        let [t1, t0, e1, e0] = *frame.get(l3..)?.first_chunk()?;
-        common.vid = u16::from_be_bytes([t1, t0]) & VID;
+        common.vid = be16(head, 14) & VID;
         common.tagged = true;
         if common.vid == VID_RESERVED {
             return None;
         }
-        ethertype = u16::from_be_bytes([e1, e0]);
-        l3 += TAG_LEN;
+        ethertype = be16(head, 16);
+        packet = &frame[Ethernet2Header::LEN + TAG_LEN..];
+        common.l4 += TAG_LEN as u16;
     }
-    let packet = &frame[l3..];
-    let protocol = match ethertype {
-        IPV4 => ipv4(packet, l3, &mut common)?,
-        IPV6 => ipv6(packet, l3, &mut common)?,
-        _ => return None,
-    };
-    let segment = frame.get(usize::from(common.l4)..usize::from(common.end))?;
+    match ethertype {
+        IPV4 => ipv4(packet, common),
+        IPV6 => ipv6(packet, common),
+        _ => None,
+    }
+}
+
+#[inline(always)]
+fn ipv4(packet: &[u8], mut common: Common) -> Option<Common> {
+    let header: &[u8; Ipv4Header::MIN_LEN] = packet.first_chunk()?;
+    let fragment = be16(header, 6) & FRAGMENT_BITS;
+    let len = usize::from(be16(header, 2));
+    let source = be32(header, 12);
+    // Multicast (224.0.0.0/4) or limited broadcast.
+    let group = source >> 28 == 0xe || source == u32::MAX;
+    if header[0] != VERSION_4_PLAIN || fragment != 0 || group || !sums_up(header) {
+        return None;
+    }
+    let segment = packet.get(Ipv4Header::MIN_LEN..len)?;
+    common.l4 += Ipv4Header::MIN_LEN as u16;
+    transport(header[9], segment, common)
+}
+
+/// Fills in what the transport layer says.
+#[inline(always)]
+fn transport(protocol: u8, segment: &[u8], mut common: Common) -> Option<Common> {
     let header_len = match protocol {
         UDP => udp(segment)?,
         TCP => tcp(segment)?,
@@ -247,45 +274,27 @@ pub(crate) fn read(frame: &[u8]) -> Option<Common> {
     };
     common.is_tcp = protocol == TCP;
     common.payload = common.l4 + header_len;
+    common.end = common.l4 + segment.len() as u16;
     Some(common)
 }
 
-#[inline]
-fn ipv4(packet: &[u8], l3: usize, common: &mut Common) -> Option<u8> {
-    let header: &[u8; Ipv4Header::MIN_LEN] = packet.first_chunk()?;
-    let fragment = be16(header, 6) & FRAGMENT_BITS;
-    let len = usize::from(be16(header, 2));
-    let in_frame = (Ipv4Header::MIN_LEN..=packet.len()).contains(&len);
-    let source = be32(header, 12);
-    // Multicast (224.0.0.0/4) or limited broadcast.
-    let group = source >> 28 == 0xe || source == u32::MAX;
-    if header[0] != VERSION_4_PLAIN || fragment != 0 || !in_frame || group || !sums_up(header) {
-        return None;
-    }
-    common.l4 = (l3 + Ipv4Header::MIN_LEN) as u16;
-    common.end = (l3 + len) as u16;
-    Some(header[9])
-}
-
 /// The ones' complement sum over a right header, checksum included, has every bit set.
-#[inline]
+#[inline(always)]
 fn sums_up(header: &[u8; Ipv4Header::MIN_LEN]) -> bool {
-    let words = header.as_chunks::<4>().0;
-    let sum: u64 = words
-        .iter()
-        .map(|w| u64::from(u32::from_ne_bytes(*w)))
-        .sum();
+    // Byte order and width do not matter to it (RFC 1071 §2).
+    let words = u128::from(be64(header, 0)) + u128::from(be64(header, 8));
+    let sum = u64::from(be32(header, 16)) + (words as u64 >> 32) + (words as u64 & 0xffff_ffff);
+    let sum = sum + (words >> 64) as u64;
     let sum = (sum & 0xffff) + (sum >> 16 & 0xffff) + (sum >> 32);
-    let sum = (sum & 0xffff) + (sum >> 16);
     (sum & 0xffff) + (sum >> 16) == 0xffff
 }
 
-#[inline]
-fn ipv6(packet: &[u8], l3: usize, common: &mut Common) -> Option<u8> {
+#[inline(always)]
+fn ipv6(packet: &[u8], mut common: Common) -> Option<Common> {
     let header: &[u8; Ipv6Header::LEN] = packet.first_chunk()?;
     let len = Ipv6Header::LEN + usize::from(be16(header, 4));
     let multicast = header[8] == 0xff;
-    if header[0] >> 4 != 6 || len > packet.len() || multicast {
+    if header[0] >> 4 != 6 || multicast {
         return None;
     }
     let is_mapped =
@@ -293,10 +302,10 @@ fn ipv6(packet: &[u8], l3: usize, common: &mut Common) -> Option<u8> {
     if is_mapped(8) || is_mapped(24) {
         return None;
     }
+    let segment = packet.get(Ipv6Header::LEN..len)?;
     common.is_ipv6 = true;
-    common.l4 = (l3 + Ipv6Header::LEN) as u16;
-    common.end = (l3 + len) as u16;
-    Some(header[6])
+    common.l4 += Ipv6Header::LEN as u16;
+    transport(header[6], segment, common)
 }
 
 #[inline]
@@ -326,6 +335,11 @@ fn be16<const N: usize>(bytes: &[u8; N], at: usize) -> u16 {
 #[inline]
 fn be32<const N: usize>(bytes: &[u8; N], at: usize) -> u32 {
     u32::from_be_bytes([bytes[at], bytes[at + 1], bytes[at + 2], bytes[at + 3]])
+}
+
+#[inline]
+fn be64<const N: usize>(bytes: &[u8; N], at: usize) -> u64 {
+    u64::from(be32(bytes, at)) << 32 | u64::from(be32(bytes, at + 4))
 }
 
 #[cfg(test)]
@@ -410,7 +424,11 @@ mod tests {
             let Some(common) = read(&frame) else { return Ok(()) };
             let meta = walk(&frame).expect("a common frame breaks no rule");
             prop_assert_eq!(common.meta(&frame), Some(meta));
-            prop_assert_eq!(common.key(&frame), tuple(&meta).map(|t| t.key(meta.vlan)));
+            let key = common.narrow(&frame).map(|(narrow, source_is_a)| {
+                let wide = common.wide(&frame);
+                (FlowKey { narrow, wide }, source_is_a)
+            });
+            prop_assert_eq!(key, tuple(&meta).map(|t| t.key(meta.vlan)));
             if common.is_tcp {
                 prop_assert_eq!(common.segment(&frame), segment(&meta));
             }

@@ -54,4 +54,5 @@ mod identity;
 mod link;
 mod modes;
 mod random;
+mod samples;
 mod tcp;

@@ -8,7 +8,7 @@ use wardline_capture::Reader;
 use wardline_classifier::decide::{Calibration, fuse};
 use wardline_classifier::device::Evidence;
 use wardline_classifier::features::Features;
-use wardline_classifier::model::token::tokens;
+use wardline_classifier::model::token::token;
 use wardline_classifier::observer::{Limits, Station};
 use wardline_classifier::{Observer, Role};
 use wardline_policy::MacAddr;
@@ -138,7 +138,7 @@ impl Rows<'_> {
             Some(labels) => labels.of(mac)?,
             None => &no_label,
         };
-        let facts = station.facts().flat_map(|(fact, _)| tokens(fact, mac));
+        let facts = station.facts().map(|(fact, _)| token(fact, mac));
         let first = self.first.get(&mac).into_iter().flatten();
         Some(Row {
             texts: [

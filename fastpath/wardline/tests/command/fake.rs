@@ -109,6 +109,7 @@ fn device(last: u8, name: &str, mode: Mode) -> DeviceView {
         would_drop: ByReason::new(),
         flows: 2,
         wrong_side: 0,
+        identity: None,
     }
 }
 

@@ -8,7 +8,7 @@ use anyhow::{Context, Result};
 use serde_json::json;
 
 use super::{data_dir, domain, unconfined, unity_node, wait_for_ports, write_config};
-use crate::layout::{Addressing, DOMAIN, HOSTS, NETMASK, PREFIX_V6};
+use crate::layout::{Addressing, DOMAIN, Guest, HOSTS, NETMASK, PREFIX_V6};
 use crate::netns::run;
 use crate::process::Tracked;
 use crate::ward::{Ward, address_of};
@@ -44,10 +44,10 @@ const WORKLIST: &str = "\
 (0040,1001) SH [RP0001]
 ";
 
-pub(super) fn start(ward: &Ward) -> Result<()> {
+pub(super) fn start(ward: &Ward, guests: &[Guest]) -> Result<()> {
     let certs = ward.dir().join("certs").display().to_string();
     let programs = [
-        dnsmasq(ward)?,
+        dnsmasq(ward, guests)?,
         chrony(ward)?,
         orthanc(ward)?,
         engine(ward)?,
@@ -128,7 +128,7 @@ fn worklist(ward: &Ward) -> Result<(Tracked, u16)> {
 
 /// DHCP with a reservation for each device, DNS for the whole hospital, and router advertisements
 /// that announce an IPv6 prefix but no way out.
-fn dnsmasq(ward: &Ward) -> Result<(Tracked, u16)> {
+fn dnsmasq(ward: &Ward, guests: &[Guest]) -> Result<(Tracked, u16)> {
     let mut config = format!(
         "port=53\nno-resolv\nno-hosts\nno-ping\ninterface=eth0\nbind-interfaces\nuser=root\n\
          domain={DOMAIN}\nserver=/{DOMAIN}/10.20.0.14\nlog-queries\nlog-dhcp\n\
@@ -144,6 +144,13 @@ fn dnsmasq(ward: &Ward) -> Result<(Tracked, u16)> {
         config += &format!("host-record={}.{DOMAIN},{}\n", host.name, host.ip);
         if !matches!(host.addressing, Addressing::Static(_)) {
             config += &format!("dhcp-host={},{},{}\n", host.mac, host.ip, host.name);
+        }
+    }
+    for guest in guests {
+        config += &format!("host-record={}.{DOMAIN},{}\n", guest.name, guest.ip);
+        if !matches!(guest.addressing, Addressing::Static(_)) {
+            // Without a name: a guest's says what it plays, and the answer would carry it.
+            config += &format!("dhcp-host={},{}\n", guest.mac, guest.ip);
         }
     }
     let file = write_config(ward, "dnsmasq.conf", &config)?;

@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
 
-use crate::layout::{Addressing, HOSTS, Host, PREFIX_V6, Side};
+use crate::layout::{Addressing, Guest, HOSTS, Host, PREFIX_V6, Side};
 use crate::netns::run;
 use crate::process::Tracked;
 use crate::ward::{Ward, address_of, cache_dir, source_dir};
@@ -24,12 +24,12 @@ const IPV6_DEVICE: &str = "badge";
 /// How long a device may take to get its address.
 const LEASE_LIMIT: Duration = Duration::from_secs(20);
 
-/// Starts every server of the hospital and waits until each answers.
+/// Starts every server of the hospital, which knows the guests too, and waits until each answers.
 ///
 /// # Errors
 /// The service that did not come up, with the end of its log.
-pub fn start_hospital(ward: &Ward) -> Result<()> {
-    hospital::start(ward)
+pub fn start_hospital(ward: &Ward, guests: &[Guest]) -> Result<()> {
+    hospital::start(ward, guests)
 }
 
 /// Gives every device its address, then starts what the device itself serves.
