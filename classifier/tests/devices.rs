@@ -25,30 +25,38 @@ struct Device {
 
 fn devices() -> Option<Vec<Device>> {
     let folder = folder()?;
-    let text = std::fs::read_to_string(folder.join("devices.json")).expect("it is there and sound");
+    let text = std::fs::read_to_string(folder.join("devices.json"))
+        .expect("the captures as their README says");
     let labels: BTreeMap<String, BTreeMap<String, String>> =
-        serde_json::from_str(&text).expect("it is there and sound");
+        serde_json::from_str(&text).expect("the captures as their README says");
     let device = |(name, label): (String, BTreeMap<String, String>)| Device {
         folder: folder.join(name),
-        mac: label["mac"].parse().expect("it is there and sound"),
-        role: label["role"].parse().expect("it is there and sound"),
+        mac: label["mac"]
+            .parse()
+            .expect("the captures as their README says"),
+        role: label["role"]
+            .parse()
+            .expect("the captures as their README says"),
     };
     Some(labels.into_iter().map(device).collect())
 }
 
 fn captures(device: &Device) -> Vec<PathBuf> {
-    let entries = std::fs::read_dir(&device.folder).expect("it is there and sound");
+    let entries = std::fs::read_dir(&device.folder).expect("the captures as their README says");
     let mut captures: Vec<_> = entries
-        .map(|entry| entry.expect("it is there and sound").path())
+        .map(|entry| entry.expect("the captures as their README says").path())
         .collect();
     captures.sort();
     captures
 }
 
 fn answers(capture: &Path) -> Vec<(MacAddr, Answer)> {
-    let mut reader = Reader::open(capture).expect("it is there and sound");
+    let mut reader = Reader::open(capture).expect("the captures as their README says");
     let mut observer = Observer::new(Limits::default());
-    while let Some(packet) = reader.next_packet().expect("it is there and sound") {
+    while let Some(packet) = reader
+        .next_packet()
+        .expect("the captures as their README says")
+    {
         observer.frame(packet.time_ns, packet.data, packet.original_bytes as usize);
     }
     let stations = observer.stations().iter();
@@ -84,11 +92,7 @@ fn evidence_alone_is_seldom_wrong_and_knows_what_it_does_not_know() {
             *counts.entry(answer.words()).or_default() += 1;
             example.get_or_insert(answer);
         }
-        let name = device
-            .folder
-            .file_name()
-            .expect("it is there and sound")
-            .to_string_lossy();
+        let name = device.folder.file_name().unwrap().to_string_lossy();
         println!("{name:<20} {:<10} {counts:?}", device.role);
         for reason in example.iter().flat_map(|answer| &answer.evidence).take(4) {
             println!(

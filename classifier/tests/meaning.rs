@@ -9,7 +9,7 @@ use Field::*;
 fn answer(facts: &[(Field, &str)]) -> Answer {
     let facts: Vec<Fact> = facts
         .iter()
-        .map(|&(field, value)| Fact::new(field, value).expect("it is there and sound"))
+        .map(|&(field, value)| Fact::new(field, value).expect("a printable value"))
         .collect();
     let evidence = Evidence::of(facts.iter().map(|fact| (fact, 0)), 0, 0);
     decide(&evidence, None, &Calibration::default())
@@ -449,7 +449,7 @@ fn evidence_that_contradicts_itself_is_said_and_decides_nothing() {
     ]);
     assert_eq!(answer.role, None);
     assert!(!answer.may_enforce);
-    let conflict = answer.conflict.expect("it is there and sound");
+    let conflict = answer.conflict.unwrap();
     assert!(conflict.contains("switchable plug"), "{conflict}");
     assert!(conflict.contains("camera"), "{conflict}");
 }
