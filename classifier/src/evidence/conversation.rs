@@ -167,14 +167,14 @@ pub(super) fn speaks(of_client: bool, name: &str) -> Option<Fact> {
     Fact::new(field, name)
 }
 
-/// The fact that nobody knows what is spoken over this, on this port.
-pub(super) fn opaque(of_client: bool, over: &str, port: u16) -> Option<Fact> {
+/// The fact that nobody knows what is spoken on this port.
+pub(super) fn opaque(of_client: bool, transport: &str, port: u16) -> Option<Fact> {
     let field = if of_client {
         Field::OpaqueClient
     } else {
         Field::OpaqueServer
     };
-    Fact::new(field, &format!("{over}/{port}"))
+    Fact::new(field, &format!("{transport}/{port}"))
 }
 
 /// Values by conversation, at most so many; the oldest makes room.

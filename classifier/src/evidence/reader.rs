@@ -229,7 +229,7 @@ mod tests {
     #[test]
     fn what_is_hidden_is_told_with_its_port() {
         let speaks = ["client protocol.client tls", "server protocol.server tls"];
-        let hides = ["client port.client tls/3613", "server port.server tls/3613"];
+        let hides = ["client port.client tcp/3613", "server port.server tcp/3613"];
         for (port, told) in [(443, speaks.to_vec()), (3613, [speaks, hides].concat())] {
             let (mut reader, tcp) = (reader(100), Tcp::new(40_000, port));
             read(&mut reader, &tcp.syn());

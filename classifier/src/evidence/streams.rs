@@ -18,9 +18,8 @@ const ACK: u8 = 16;
 const MAX_ASKED: u8 = 64;
 /// One bit for each in a [`Beginning`].
 pub(super) const MAX_PARSERS: usize = 128;
-/// What only hides another protocol, and the port on which nobody asks which.
+/// What only hides another protocol: on any but its usual ports that one stays unknown.
 const VEIL: &str = "tls";
-const VEIL_PORT: u16 = 443;
 const CLIENT: usize = 0;
 const SERVER: usize = 1;
 
@@ -236,7 +235,7 @@ impl Stream {
         }
         if beginning.is_over(segment, limit) {
             if begun && beginning.recognised == 0 {
-                beginning.tell_opaque("tcp", ports[SERVER], telling);
+                beginning.tell_opaque(ports[SERVER], telling);
             }
             self.beginning = None;
         }
@@ -322,8 +321,8 @@ impl Beginning {
             if begun || (usual(SERVER) && !usual(CLIENT)) {
                 self.tell_speaks(entry.name, telling);
             }
-            if begun && entry.name == VEIL && ports[SERVER] != VEIL_PORT {
-                self.tell_opaque(VEIL, ports[SERVER], telling);
+            if begun && entry.name == VEIL && !usual(SERVER) {
+                self.tell_opaque(ports[SERVER], telling);
             }
         }
         for (of_client, fact) in found {
@@ -349,12 +348,12 @@ impl Beginning {
         decided || exhausted || segment.has(RST) || self.finished == [true; 2]
     }
 
-    fn tell_opaque(&mut self, over: &str, port: u16, telling: &mut Telling<'_>) {
+    fn tell_opaque(&mut self, port: u16, telling: &mut Telling<'_>) {
         if self.halves.iter().all(|half| half.bytes().is_empty()) {
             return;
         }
         for of_client in [true, false] {
-            if let Some(fact) = opaque(of_client, over, port) {
+            if let Some(fact) = opaque(of_client, "tcp", port) {
                 telling.tell(&mut self.told, of_client, fact);
             }
         }
