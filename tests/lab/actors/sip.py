@@ -12,6 +12,7 @@ import struct
 import sys
 import threading
 import time
+from collections import Counter
 
 from wardlib import fail, report
 
@@ -103,7 +104,8 @@ def register(sock, name, address, server):
 
 
 def phone(name, address, server):
-    sock, rtp, heard = udp(address, SIP), udp(address, RTP), {"frames": 0}
+    # Frames heard by who sends them, and who that is by call: two may call at once.
+    sock, rtp, heard, callers = udp(address, SIP), udp(address, RTP), Counter(), {}
     sock.settimeout(2)
     register(sock, name, address, server)
     report(token="registered")
@@ -112,7 +114,7 @@ def phone(name, address, server):
     def echo():
         while True:
             packet, peer = rtp.recvfrom(2048)
-            heard["frames"] += 1
+            heard[peer[0]] += 1
             rtp.sendto(packet, peer)
 
     threading.Thread(target=echo, daemon=True).start()
@@ -120,10 +122,12 @@ def phone(name, address, server):
         data, peer = sock.recvfrom(4096)
         text = data.decode()
         if text.startswith("INVITE"):
-            heard["frames"] = 0
+            caller = callers[header(text, "Call-ID")] = audio_of(text)[0]
+            heard[caller] = 0
             sock.sendto(response(text, 200, "OK", address, name, sdp(address)).encode(), peer)
         elif text.startswith("BYE"):
-            report(token=header(text, "Call-ID"), frames_heard=heard["frames"])
+            caller = callers.pop(header(text, "Call-ID"), None)
+            report(token=header(text, "Call-ID"), frames_heard=heard[caller])
             sock.sendto(response(text, 200, "OK", address, name).encode(), peer)
 
 

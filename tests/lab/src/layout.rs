@@ -438,6 +438,14 @@ mod tests {
     }
 
     #[test]
+    fn every_device_of_the_ward_has_a_role_to_be_found() {
+        let without = HOSTS
+            .iter()
+            .find(|host| host.side == Side::Ward && host.role.is_none());
+        assert_eq!(without.map(|host| host.name), None);
+    }
+
+    #[test]
     fn every_hardware_address_is_unicast_and_global() {
         for host in HOSTS {
             let first = u8::from_str_radix(&host.mac[..2], 16).unwrap();

@@ -38,7 +38,11 @@ pub(super) fn start(ward: &Ward) -> Result<Tracked> {
     fs::create_dir_all(&share).context("cannot create the file share")?;
     run(Command::new("chmod").arg("0777").arg(&share))?;
     fs::write(share.join("guideline.txt"), "wash your hands\n").context("cannot fill the share")?;
-    let config = write_config(ward, "dc.conf", &configuration(&data, Some("eth0")))?;
+    let config = write_config(
+        ward,
+        "dc.conf",
+        &configuration(&data, Some(&address_of("dc")?)),
+    )?;
     // Samba's parts find winbindd at a path fixed in the library. A mount of our own puts the
     // ward's directory there, for the programs on this host only.
     let mut command = ward.command("dc", "sh");
@@ -126,10 +130,11 @@ fn make_domain(made: &Path) -> Result<()> {
 }
 
 /// The domain controller's configuration. Extended attributes go to a database, so that the file
-/// system need not have them.
-fn configuration(data: &Path, interface: Option<&str>) -> String {
-    let interfaces = interface.map_or_else(String::new, |name| {
-        format!("interfaces = lo {name}\nbind interfaces only = yes\n")
+/// system need not have them. It serves one address and not all of the interface: Samba ends when an
+/// IPv6 address, which comes by announcement while it starts, cannot be bound yet.
+fn configuration(data: &Path, address: Option<&str>) -> String {
+    let interfaces = address.map_or_else(String::new, |address| {
+        format!("interfaces = lo {address}/22\nbind interfaces only = yes\n")
     });
     let data_path = data.display();
     format!(
