@@ -166,6 +166,9 @@ impl Traffic {
             half_open_divisor: 2,
             half_open_per_device: flows,
             new_flows_per_burst: wardline_engine::BURST as u32,
+            // The first frames of a conversation go the long way to be handed out; what is measured
+            // here is what comes after them.
+            samples: 0,
             ..Limits::default()
         }
     }
