@@ -64,7 +64,7 @@ words! {
     ["telemetry*" "apexpro*" "centrak*" "ekahau*" "aeroscout*" "holter" "wearable monitor*" "rtls"] => [Telemetry 7.0];
     ["pyxis*" "omnicell*" "medstation*" "accudose*" "acudose*" "medication cabinet*" "medcabinet*" "dispensing cabinet*" "anesthesia station" "automated dispensing*" "medicationcabinet*"] => [MedicationCabinet 7.0];
     ["cabinet"] => [MedicationCabinet 4.0];
-    ["nurse call*" "nursecall*" "nurse-call*" "rauland*" "responder 5*" "responder 4*" "navicare*" "austco*" "tektone*" "unite cm*" "schwesternruf*" "code blue"] => [NurseCall 7.0];
+    ["nurse call*" "nursecall*" "nurse-call*" "rauland*" "responder 5*" "responder 4*" "navicare*" "austco*" "tektone*" "unite cm*" "schwesternruf*" "code blue"] => [NurseCall 8.5];
     ["glucometer*" "glucose*" "accu-chek*" "accuchek*" "inform ii*" "statstrip*" "precision web*" "poct*" "point-of-care*" "point of care*" "gluco*" "freestyle precision*" "i-stat*" "dca vantage*" "epoc reader*"] => [GlucoseGateway 6.5, LabAnalyser 2.0];
     ["blood gas*" "bloodgas*" "rapidpoint*" "abl90*" "abl800*" "gem premier*" "gem####*" "gem ####*" "cobas b ###*"] => [LabAnalyser 5.0, GlucoseGateway 6.5];
     ["analyser*" "analyzer*" "cobas c*" "cobas e*" "cobas pro*" "architect i####*" "architect c####*" "atellica*" "advia*" "centaur*" "vitros*" "sysmex*" "xn-####*" "alinity*" "unicel*" "dxh*" "au####*" "hematology*" "haematology*" "coagulation*" "immunoassay*"] => [LabAnalyser 7.0];
