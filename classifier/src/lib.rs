@@ -5,7 +5,7 @@
 //! model (`model`), and `decide` fuses both into an [`Answer`](decide::Answer). `behaviour`
 //! watches whether a device stays what it is, `learn` keeps what people said.
 //!
-//! No clock and no I/O but reading model files: times come with the frames.
+//! No clock: times come with the frames. No I/O but reading model files and the journal of `learn`.
 
 pub mod behaviour;
 pub mod decide;

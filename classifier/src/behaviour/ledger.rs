@@ -291,7 +291,8 @@ struct Hourly {
 
 impl Hourly {
     fn next(self, per_hour: u32, now_ns: u64) -> u64 {
-        self.due_ns.max(now_ns) + HOUR / u64::from(per_hour.max(1))
+        let share_ns = HOUR / u64::from(per_hour.max(1));
+        self.due_ns.max(now_ns).saturating_add(share_ns)
     }
 
     fn has_room(self, per_hour: u32, now_ns: u64) -> bool {

@@ -2,6 +2,7 @@
 
 use core::net::{IpAddr, Ipv4Addr};
 
+use proptest::prelude::*;
 use wardline_policy::{DeviceKey, Initiator, MacAddr, VlanKey};
 
 use super::settings::{DAY, HOUR, MINUTE, SECOND};
@@ -747,4 +748,180 @@ fn the_same_told_twice_is_the_same_answer() {
         )
     };
     assert_eq!(run(), run());
+}
+
+/// Anything that may be told.
+#[derive(Debug, Clone)]
+enum Any {
+    Talk {
+        device: u32,
+        peer: u32,
+        port: u16,
+        ports: u8,
+        out: bool,
+        named: bool,
+        bytes: u64,
+    },
+    Minute {
+        device: u32,
+        bytes: [u64; 2],
+    },
+    Looks {
+        device: u32,
+        confirmed: bool,
+        role: Option<usize>,
+    },
+    Accept {
+        id: u64,
+    },
+    Advance,
+}
+
+fn anything() -> impl Strategy<Value = (u64, Any)> {
+    let step = prop_oneof![
+        8 => 0..2 * MINUTE,
+        2 => 0..2 * HOUR,
+        1 => 0..3 * DAY,
+        1 => Just(0),
+    ];
+    let device = 0..3u32;
+    let bytes = || prop_oneof![4 => 0..10_000u64, 1 => any::<u64>()];
+    let peer = prop_oneof![3 => 0x0a14_0000..0x0a14_0008u32, 1 => any::<u32>()];
+    let talk = (
+        device.clone(),
+        peer,
+        any::<u16>(),
+        1..40u8,
+        any::<bool>(),
+        any::<bool>(),
+        bytes(),
+    )
+        .prop_map(|(device, peer, port, ports, out, named, bytes)| Any::Talk {
+            device,
+            peer,
+            port,
+            ports,
+            out,
+            named,
+            bytes,
+        });
+    let minute = (device.clone(), bytes(), bytes()).prop_map(|(device, a, b)| Any::Minute {
+        device,
+        bytes: [a, b],
+    });
+    let role = prop::option::of(0..Role::COUNT);
+    let looks = (device, any::<bool>(), role).prop_map(|(device, confirmed, role)| Any::Looks {
+        device,
+        confirmed,
+        role,
+    });
+    let any = prop_oneof![
+        6 => talk,
+        2 => minute,
+        2 => looks,
+        1 => (0..30u64).prop_map(|id| Any::Accept { id }),
+        2 => Just(Any::Advance),
+    ];
+    (step, any)
+}
+
+/// Tells it; what comes of it goes to the sink.
+fn tell(watch: &mut Behaviour, now: u64, what: &Any, sink: &mut dyn FnMut(Notice<'_>)) {
+    match *what {
+        Any::Talk {
+            device: n,
+            peer,
+            port,
+            ports,
+            out,
+            named,
+            bytes,
+        } => {
+            for offset in 0..u16::from(ports) {
+                let talk = Conversation {
+                    device: device(n),
+                    initiator: if out {
+                        Initiator::Device
+                    } else {
+                        Initiator::Peer
+                    },
+                    peer: Ipv4Addr::from_bits(peer).into(),
+                    service: named.then_some("dicom"),
+                    sent: bytes,
+                    received: bytes,
+                    ..talk(now, SERVER, port.wrapping_add(offset))
+                };
+                watch.converse(&talk, sink);
+            }
+        }
+        Any::Minute {
+            device: n,
+            bytes: [sent, received],
+        } => {
+            let minute = Minute {
+                time_ns: now,
+                device: device(n),
+                sent,
+                received,
+            };
+            watch.minute(&minute, sink);
+        }
+        Any::Looks {
+            device: n,
+            confirmed,
+            role,
+        } => {
+            let role = role.map(|at| Role::ALL[at]);
+            let looks = Looks {
+                time_ns: now,
+                device: device(n),
+                confirmed: confirmed.then_some(Role::InfusionPump),
+                roles: role.as_slice(),
+            };
+            watch.looks(&looks, sink);
+        }
+        Any::Accept { id } => drop(watch.accept(id, sink)),
+        Any::Advance => watch.advance(now, sink),
+    }
+}
+
+proptest! {
+    #[test]
+    fn an_alert_is_raised_once_and_ends_only_while_it_is_open(
+        start in prop_oneof![4 => Just(START), 1 => Just(0), 1 => Just(u64::MAX - 20 * DAY)],
+        events in prop::collection::vec(anything(), 0..400),
+    ) {
+        // Quick learners, so that much is said.
+        let settings = Settings { learn_s: 3_600, learn_conversations: 5, ..Settings::default() };
+        let mut watch = Behaviour::new(settings.clone());
+        let mut now = start;
+        let mut open = std::collections::BTreeMap::new();
+        let mut wrong = Vec::new();
+        for (step, what) in &events {
+            now = now.saturating_add(*step);
+            tell(&mut watch, now, what, &mut |notice| {
+                let (alert, before, after) = match notice {
+                    Notice::Raised(a) | Notice::Joined(a) => (a, None, true),
+                    Notice::Changed(a) => (a, Some(true), true),
+                    Notice::Resumed(a) => (a, Some(false), true),
+                    Notice::Ended(a) => (a, Some(true), false),
+                };
+                if open.insert(alert.id, after) != before || alert.reasons().is_empty() {
+                    wrong.push(format!("{notice:?}"));
+                }
+                if !(0.0..=1.0).contains(&alert.score()) || alert.is_over() == after {
+                    wrong.push(format!("{notice:?}"));
+                }
+            });
+            prop_assert!(wrong.is_empty(), "{wrong:?}");
+        }
+        prop_assert!(watch.size() <= 3 * (48 * 33 + 2 * 128 + 32 * 18 + 24 * 14 + 8 + 16));
+        let counters = watch.counters();
+        let told = open.len() as u64;
+        prop_assert_eq!(counters.raised + counters.joined, told);
+        let written = serde_json::to_string(&watch.memory()).unwrap();
+        let read = serde_json::from_str(&written).unwrap();
+        let again = Behaviour::resume(settings, read);
+        prop_assert_eq!(serde_json::to_string(&again.memory()).unwrap(), written);
+    }
 }

@@ -126,7 +126,9 @@ impl Samples {
             }
         };
         let windows = &mut self.devices[at].1;
-        let last = windows.last().map(|last| last.time_ns + APART_NS);
+        let last = windows
+            .last()
+            .map(|last| last.time_ns.saturating_add(APART_NS));
         if last.is_some_and(|earliest| window.time_ns < earliest) {
             return Err(Unfit::TooSoon);
         }
