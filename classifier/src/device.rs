@@ -148,19 +148,21 @@ impl Evidence {
             Role::Dialysis,
             Role::LabAnalyser,
         ];
-        // A central station speaks for many beds as well, and is told who lies in them.
-        let mut weights = if self.says(Field::Hl7Receives, "ADT") {
-            vec![
-                Weight::own(Role::CentralStation, 4.0),
-                Weight::own(Role::DeviceGateway, 3.5),
-            ]
+        // A dock speaks for the devices of one bed, a central station for many beds; it is told who
+        // lies in them.
+        let of_beds = assets
+            .iter()
+            .any(|asset| asset.to_lowercase().contains("bed"));
+        let (gateway, central) = if of_beds || self.says(Field::Hl7Receives, "ADT") {
+            (3.5, 5.0)
         } else {
-            vec![
-                Weight::own(Role::DeviceGateway, 6.0),
-                Weight::own(Role::Telemetry, 3.0),
-                Weight::own(Role::CentralStation, 2.0),
-            ]
+            (6.0, 2.0)
         };
+        let mut weights = vec![
+            Weight::own(Role::DeviceGateway, gateway),
+            Weight::own(Role::CentralStation, central),
+            Weight::own(Role::Telemetry, 3.0),
+        ];
         weights.extend(bedside.map(|role| Weight::own(role, -4.0)));
         Some(Noted {
             fact: self

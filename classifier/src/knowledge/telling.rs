@@ -103,7 +103,7 @@ pub(super) const fn telling(field: Field) -> Telling {
         Field::HttpUserAgent => (
             WebClient,
             "Says it is '{}' to web servers",
-            Some((0.6, Weak)),
+            Some((0.4, Weak)),
         ),
         Field::TlsAlpn => (WebClient, "Speaks {} in encrypted conversations", None),
         Field::TlsJa3 => (WebClient, "Its TLS greeting has the JA3 {}", None),
@@ -163,7 +163,7 @@ pub(super) const fn telling(field: Field) -> Telling {
         Field::AstmSender => (
             Bedside,
             "Sends laboratory results as '{}'",
-            Some((0.8, Medium)),
+            Some((1.0, Medium)),
         ),
         Field::PoctHello => (
             Bedside,

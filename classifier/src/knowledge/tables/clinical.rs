@@ -152,11 +152,11 @@ rules! {
         Strong, "Reports point-of-care results (POCT1-A)", "CLSI POCT1-A2";
     [Server] ["^poct1*"] => [ClinicalSystem 6.0, GlucoseGateway 4.0] not THINGS,
         Medium, "Receives point-of-care results (POCT1-A)", "CLSI POCT1-A2";
-    [AstmSender] ["gem*" "abl#*" "rapid*" "i-stat*" "istat*" "epoc*" "*gas*"] => [GlucoseGateway 6.8] not NOT_CLINICAL,
+    [AstmSender] ["gem*" "abl#*" "rapid*" "rp###*" "i-stat*" "istat*" "epoc*" "*gas*"] => [GlucoseGateway 6.8] not NOT_CLINICAL,
         Medium, "Sends laboratory results as '{}', a blood gas analyser of the ward", "makers' catalogues";
-    [AstmSender] ["^*"] => [LabAnalyser 6.8, GlucoseGateway 3.5, ClinicalSystem 2.0] not NOT_CLINICAL,
+    [AstmSender] ["^*"] => [LabAnalyser 5.0, GlucoseGateway 4.4, ClinicalSystem 2.0] not NOT_CLINICAL,
         Strong, "Sends laboratory results as '{}' (ASTM)", "CLSI LIS2-A2";
-    [Client] ["^astm$" "^lis2*" "^lis0*"] => [LabAnalyser 4.0, GlucoseGateway 3.0, ClinicalSystem 2.0] not NOT_CLINICAL,
+    [Client] ["^astm$" "^lis2*" "^lis0*"] => [LabAnalyser 4.0, GlucoseGateway 3.0, ClinicalSystem 3.0] not NOT_CLINICAL,
         Medium, "Opens laboratory conversations (ASTM)", "CLSI LIS01-A2";
     [Server] ["^astm$" "^lis2*" "^lis0*"] => [ClinicalSystem 4.5, LabAnalyser 4.0] not THINGS,
         Medium, "Takes laboratory conversations (ASTM)", "CLSI LIS01-A2";
