@@ -111,10 +111,13 @@ struct Fuzzer {
 }
 
 impl Fuzzer {
-    /// Builds for a named machine, so that build scripts and macros are left as they are.
+    /// Builds with the versions of everything that are shipped, and for a named machine, so that
+    /// build scripts and macros are left as they are.
     fn build() -> Result<Self> {
         let source = tools::root()?.join("classifier/fuzz");
         let folder = tools::target()?.join("fuzz");
+        let (shipped, lock) = (tools::root()?.join("Cargo.lock"), source.join("Cargo.lock"));
+        fs::copy(shipped, &lock).with_context(|| format!("writing {}", lock.display()))?;
         let machine = machine()?;
         let mut command = tools::cargo()?;
         command

@@ -14,10 +14,10 @@ pub(super) fn parse_ssh(talk: &Talk<'_>, facts: &mut TalkFacts<'_>) -> Outcome {
     }
     let [client, server] = [talk.client, talk.server].map(version_of_ssh);
     if let Some(version) = client {
-        facts.client_bytes(Field::SshVersion, version);
+        facts.client(Field::SshVersion, &private::without_addresses(version));
     }
     if let Some(version) = server {
-        facts.server_bytes(Field::SshVersion, version);
+        facts.server(Field::SshVersion, &private::without_addresses(version));
     }
     match (client, server) {
         (Some(_), Some(_)) => Outcome::Done,

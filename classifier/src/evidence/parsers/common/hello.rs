@@ -93,14 +93,14 @@ impl<'a> Hello<'a> {
         hex(&Md5::digest(text))
     }
 
-    /// The readable part and two shortened digests; `transport` is `t` for TCP and `q` for QUIC.
-    pub(super) fn ja4(&self, transport: char) -> String {
+    /// The readable part, which begins with `t` for TCP, and two shortened digests.
+    pub(super) fn ja4(&self) -> String {
         let to_name = match self.extension(SERVER_NAME) {
             Some(_) => 'd',
             None => 'i',
         };
         format!(
-            "{transport}{}{to_name}{:02}{:02}{}_{}_{}",
+            "t{}{to_name}{:02}{:02}{}_{}_{}",
             self.ja4_version(),
             self.ciphers.len().min(99),
             self.extensions.len().min(99),
@@ -257,7 +257,7 @@ pub(super) mod tests {
         let body = chrome();
         let hello = Hello::read(&body).unwrap();
         assert_eq!(hello.ja3(), "98487aa16281980e7d1120d399efb6a4");
-        assert_eq!(hello.ja4('t'), "t13d1516h2_8daaf6152771_d8a2da3f94cd");
+        assert_eq!(hello.ja4(), "t13d1516h2_8daaf6152771_d8a2da3f94cd");
         assert_eq!(hello.server_name(), Some(&b"tls.example.com"[..]));
         assert_eq!(hello.protocol(), Some(&b"h2"[..]));
     }
@@ -285,7 +285,7 @@ pub(super) mod tests {
         })
         .collect();
         let body = body(&ciphers, &extensions);
-        let ja4 = Hello::read(&body).unwrap().ja4('t');
+        let ja4 = Hello::read(&body).unwrap().ja4();
         assert_eq!(ja4, "t13d1516h2_8daaf6152771_e5627efa2ab1");
     }
 
@@ -293,10 +293,10 @@ pub(super) mod tests {
     fn what_is_absent_is_written_as_zeros() {
         let old = body(&[], &[]);
         let hello = Hello::read(&old[..old.len() - 2]).unwrap();
-        assert_eq!(hello.ja4('t'), "t12i000000_000000000000_000000000000");
+        assert_eq!(hello.ja4(), "t12i000000_000000000000_000000000000");
         let odd = body(&[0x0a0a], &[(PROTOCOLS, behind(b"\x03\xab-\xcd"))]);
         let hello = Hello::read(&odd).unwrap();
-        assert!(hello.ja4('q').starts_with("q12i0001ad_000000000000_"));
+        assert!(hello.ja4().starts_with("t12i0001ad_000000000000_"));
     }
 
     #[test]

@@ -65,7 +65,7 @@ fn tell_request(target: &[u8], request: &Head<'_>, facts: &mut TalkFacts<'_>) {
         facts.client(Field::HttpUserAgent, &private::without_addresses(agent));
     }
     if let Some(host) = request.field("host") {
-        facts.client_bytes(Field::HttpHost, host);
+        facts.client(Field::HttpHost, &private::without_addresses(host));
     }
 }
 

@@ -8,17 +8,25 @@ const DIGITS_MAX: usize = 3;
 /// The same for digits in all, which keys are full of.
 const ALL_DIGITS_MAX: usize = 6;
 /// Parts of a path behind which the name or number of somebody follows.
-const SOMEBODY: [&str; 10] = [
+const SOMEBODY: [&str; 18] = [
+    "account",
+    "accounts",
+    "doctor",
+    "encounter",
+    "home",
+    "id",
+    "login",
+    "mrn",
+    "name",
+    "nurse",
     "patient",
     "patients",
-    "person",
     "people",
+    "person",
+    "physician",
+    "subject",
     "user",
     "users",
-    "subject",
-    "encounter",
-    "mrn",
-    "id",
 ];
 
 /// A text without the words that hold an e-mail address.
@@ -57,7 +65,7 @@ fn is_word(part: &str) -> bool {
         .split(|c: char| !c.is_ascii_digit())
         .map(str::len)
         .max();
-    let plain = |c: char| c.is_ascii_alphanumeric() || "-_.~".contains(c);
+    let plain = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
     part.len() <= WORD_MAX
         && part.chars().all(plain)
         && digits.is_none_or(|digits| digits <= DIGITS_MAX)
@@ -101,6 +109,8 @@ mod tests {
             ("/studies/1.2.840.113619.2.55", "/studies/*"),
             ("/ward/7/MRN0012345", "/ward/*/*"),
             ("/a%20b/c@d", "/*/*"),
+            ("/~anna/x", "/*/x"),
+            ("/login/jane.doe", "/login"),
         ] {
             assert_eq!(path(whole.as_bytes()), left);
         }

@@ -41,7 +41,7 @@ fn tell_client(hello: &Hello<'_>, facts: &mut TalkFacts<'_>) {
         facts.client_bytes(Field::TlsAlpn, protocol);
     }
     facts.client(Field::TlsJa3, &hello.ja3());
-    facts.client(Field::TlsJa4, &hello.ja4('t'));
+    facts.client(Field::TlsJa4, &hello.ja4());
 }
 
 fn parse_server(server: &[u8], facts: &mut TalkFacts<'_>) -> Outcome {
