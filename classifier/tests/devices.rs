@@ -25,27 +25,38 @@ struct Device {
 
 fn devices() -> Option<Vec<Device>> {
     let folder = folder()?;
-    let text = std::fs::read_to_string(folder.join("devices.json")).unwrap();
-    let labels: BTreeMap<String, BTreeMap<String, String>> = serde_json::from_str(&text).unwrap();
+    let text = std::fs::read_to_string(folder.join("devices.json"))
+        .expect("the captures as their README says");
+    let labels: BTreeMap<String, BTreeMap<String, String>> =
+        serde_json::from_str(&text).expect("the captures as their README says");
     let device = |(name, label): (String, BTreeMap<String, String>)| Device {
         folder: folder.join(name),
-        mac: label["mac"].parse().unwrap(),
-        role: label["role"].parse().unwrap(),
+        mac: label["mac"]
+            .parse()
+            .expect("the captures as their README says"),
+        role: label["role"]
+            .parse()
+            .expect("the captures as their README says"),
     };
     Some(labels.into_iter().map(device).collect())
 }
 
 fn captures(device: &Device) -> Vec<PathBuf> {
-    let entries = std::fs::read_dir(&device.folder).unwrap();
-    let mut captures: Vec<_> = entries.map(|entry| entry.unwrap().path()).collect();
+    let entries = std::fs::read_dir(&device.folder).expect("the captures as their README says");
+    let mut captures: Vec<_> = entries
+        .map(|entry| entry.expect("the captures as their README says").path())
+        .collect();
     captures.sort();
     captures
 }
 
 fn answers(capture: &Path) -> Vec<(MacAddr, Answer)> {
-    let mut reader = Reader::open(capture).unwrap();
+    let mut reader = Reader::open(capture).expect("the captures as their README says");
     let mut observer = Observer::new(Limits::default());
-    while let Some(packet) = reader.next_packet().unwrap() {
+    while let Some(packet) = reader
+        .next_packet()
+        .expect("the captures as their README says")
+    {
         observer.frame(packet.time_ns, packet.data, packet.original_bytes as usize);
     }
     let stations = observer.stations().iter();

@@ -9,7 +9,7 @@ use Field::*;
 fn answer(facts: &[(Field, &str)]) -> Answer {
     let facts: Vec<Fact> = facts
         .iter()
-        .map(|&(field, value)| Fact::new(field, value).unwrap())
+        .map(|&(field, value)| Fact::new(field, value).expect("a printable value"))
         .collect();
     let evidence = Evidence::of(facts.iter().map(|fact| (fact, 0)), 0, 0);
     decide(&evidence, None, &Calibration::default())

@@ -34,6 +34,7 @@ pub use self::corner::FAMILIES;
 /// The names of the systems.
 pub const SYSTEMS: &[&str] = &[
     "wardline",
+    "wardline without classifier",
     "testpmd io",
     "testpmd mac",
     "ovs-dpdk forward",
@@ -42,8 +43,15 @@ pub const SYSTEMS: &[&str] = &[
 ];
 
 /// The systems on ports, in the same order.
-const ALL: [&dyn System; 5] = [
-    &Wardline,
+const ALL: [&dyn System; 6] = [
+    &Wardline {
+        name: "wardline",
+        classifier: true,
+    },
+    &Wardline {
+        name: "wardline without classifier",
+        classifier: false,
+    },
     &Testpmd {
         name: "testpmd io",
         mode: "io",

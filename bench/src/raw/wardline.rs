@@ -26,11 +26,16 @@ const PATIENCE: Duration = Duration::from_secs(60);
 
 /// The fast path of this repository.
 #[derive(Debug, Clone, Copy)]
-pub struct Wardline;
+pub struct Wardline {
+    /// As in the samples.
+    pub name: &'static str,
+    /// Whether it names the devices.
+    pub classifier: bool,
+}
 
 impl System for Wardline {
     fn name(&self) -> &'static str {
-        "wardline"
+        self.name
     }
 
     fn packet_memory_mib(&self, corner: &Corner) -> u64 {
@@ -75,6 +80,7 @@ impl Wardline {
         let buffers = Bench::buffers(bench.corner);
         let huge = if bench.huge_pages { "require" } else { "never" };
         let cpu = bench.cpus.packets;
+        let classifier = self.classifier;
         // Room for half as many again: the part for half-open conversations is not for these.
         let flows = (bench.corner.flows + bench.corner.flows / 2).max(262_144);
         format!(
@@ -99,6 +105,8 @@ dir = "{folder}/state"
 heartbeat = "{folder}/heartbeat"
 [policy]
 initial = "{folder}/policy.json"
+[classifier]
+enabled = {classifier}
 [limits]
 flows = {flows}
 flows_per_device = {flows}

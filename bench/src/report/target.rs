@@ -71,6 +71,24 @@ const fn raw(system: &'static str, corner: &'static str) -> Point {
     }
 }
 
+const fn round_trip(system: &'static str) -> Point {
+    Point {
+        suite: Suite::Wire,
+        system,
+        metric: "latency p99",
+        corner: "64 B round trips, idle",
+    }
+}
+
+const fn swap(metric: &'static str) -> Point {
+    Point {
+        suite: Suite::Policy,
+        system: "wardline",
+        metric,
+        corner: "10000 devices, 100 rules, JSON",
+    }
+}
+
 const FLOWS_4K: &str = "64 B, 4096 flows, 1 rule, 10 devices, IPv4 UDP, allowed";
 const FLOWS_64K: &str = "64 B, 65536 flows, 1 rule, 10 devices, IPv4 UDP, allowed";
 const FLOWS_1M: &str = "64 B, 1048576 flows, 1 rule, 10 devices, IPv4 UDP, allowed";
@@ -132,6 +150,41 @@ pub const TARGETS: &[Target] = &[
         above: Point {
             metric: "new flows",
             ..raw("wardline engine", NEW_FLOWS)
+        },
+        below: None,
+    },
+    Target {
+        figure: "classifier on ÷ off, 64 B, 4 k flows",
+        bound: Bound::AtLeast(0.97),
+        above: raw("wardline", FLOWS_4K),
+        below: Some(raw("wardline without classifier", FLOWS_4K)),
+    },
+    Target {
+        figure: "round trips over veth, p99: Wardline ÷ Linux bridge + nftables",
+        bound: Bound::AtMost(1.0),
+        above: round_trip("wardline af_xdp"),
+        below: Some(round_trip("linux bridge + nftables")),
+    },
+    Target {
+        figure: "policy of 10,000 devices × 100 rules, from apply to in force, in s",
+        bound: Bound::AtMost(2.5),
+        above: swap("apply to in force"),
+        below: None,
+    },
+    Target {
+        figure: "the same: longest stall of the data path, in µs",
+        bound: Bound::AtMost(50.0),
+        above: swap("data path stall"),
+        below: None,
+    },
+    Target {
+        figure: "bytes of an IPv4 conversation, features included",
+        bound: Bound::AtMost(128.0),
+        above: Point {
+            suite: Suite::Policy,
+            system: "wardline",
+            metric: "bytes per IPv4 flow",
+            corner: "memory",
         },
         below: None,
     },

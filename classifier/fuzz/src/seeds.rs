@@ -13,6 +13,8 @@ use wardline_engine::{L3, L4, PacketMeta};
 
 /// Seeds kept of one target: more make the fuzzer slow to begin and find nothing else.
 const SEEDS_MAX: usize = 400;
+/// Seeds of one target from one capture, so that others have theirs.
+const SEEDS_OF_CAPTURE_MAX: usize = 8;
 /// Bytes kept of one direction of a conversation.
 const STREAM_MAX: usize = 4_096;
 /// Frames of a capture that make one input of the reader.
@@ -60,6 +62,8 @@ struct Corpus {
     target: Target,
     folder: PathBuf,
     seeds: usize,
+    /// How many there may be when the capture at hand is through.
+    limit: usize,
 }
 
 impl Corpus {
@@ -70,12 +74,13 @@ impl Corpus {
             target,
             folder,
             seeds: 0,
+            limit: 0,
         })
     }
 
     /// Keeps an input that the target takes and recognises.
     fn add(&mut self, input: Option<Vec<u8>>) -> Result<()> {
-        let Some(input) = input.filter(|_| self.seeds < SEEDS_MAX) else {
+        let Some(input) = input.filter(|_| self.seeds < self.limit) else {
             return Ok(());
         };
         if self.target.run(&input) {
@@ -183,6 +188,7 @@ impl Capture {
     fn add_to(&self, corpora: &mut [Corpus]) -> Result<()> {
         for corpus in corpora {
             let target = corpus.target;
+            corpus.limit = SEEDS_MAX.min(corpus.seeds + SEEDS_OF_CAPTURE_MAX);
             corpus.add(target.frames(self.frames.iter().map(Vec::as_slice)))?;
             for (ethertype, rest) in &self.plain {
                 corpus.add(target.frame(*ethertype, rest))?;

@@ -205,6 +205,8 @@ pub struct Alert {
     pub last_ns: u64,
     /// Observations.
     pub observations: u64,
+    /// The alert about another device that was told for the same peer.
+    pub part_of: Option<u64>,
     /// What it is about, the first one first.
     pub causes: Vec<Cause>,
     /// What is wrong, at most one of a kind.
@@ -227,6 +229,7 @@ impl Alert {
             began_ns: now_ns,
             last_ns: now_ns,
             observations: 0,
+            part_of: None,
             causes: Vec::new(),
             reasons: Vec::new(),
             news: Vec::new(),
@@ -310,6 +313,17 @@ impl Alert {
         format!("{}/{}", self.device.mac, cause.unwrap_or_default())
     }
 
+    /// The peer that may do the same to other devices: a scanner, a server that moved.
+    pub(crate) fn common_peer(&self) -> Option<IpAddr> {
+        let from_outside = self.causes.contains(&Cause::Scan(Initiator::Peer));
+        match (self.kind()?, self.causes.first()?) {
+            (Kind::Scan, _) if from_outside => self.peers().next(),
+            (Kind::Scan | Kind::Volume | Kind::RoleDrift, _) => None,
+            (_, Cause::Peer(peer)) => Some(*peer),
+            _ => None,
+        }
+    }
+
     pub(crate) fn peers(&self) -> impl Iterator<Item = IpAddr> {
         self.causes.iter().filter_map(|cause| match cause {
             Cause::Peer(peer) => Some(*peer),
@@ -334,6 +348,8 @@ fn push_new<T: PartialEq>(list: &mut Vec<T>, item: T) {
 pub enum Notice<'a> {
     /// It is new.
     Raised(&'a Alert),
+    /// It is new, and the same as one about another device ([`Alert::part_of`]).
+    Joined(&'a Alert),
     /// Something else is wrong as well, or more peers are concerned.
     Changed(&'a Alert),
     /// Its cause came back soon after it had ended.

@@ -142,6 +142,10 @@ impl Watched {
         }
     }
 
+    pub(crate) fn forget_looks(&mut self) {
+        self.drift.forget();
+    }
+
     pub(crate) fn advance(&mut self, watch: &mut Watch<'_, '_>) {
         let Watch {
             now_ns,

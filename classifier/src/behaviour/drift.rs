@@ -25,7 +25,7 @@ pub(crate) struct Drift {
     /// The role it has: confirmed, or steady while it was learnt.
     role: Option<Role>,
     confirmed: bool,
-    /// Windows seen while it was learnt, by their role.
+    /// Windows seen before it was established, by their role.
     votes: BTreeMap<Role, u32>,
     against: f32,
     since_ns: u64,
@@ -51,12 +51,18 @@ pub(crate) enum Change {
 }
 
 impl Drift {
-    /// While the device is learnt.
+    /// A window while the device is learnt.
     pub(crate) fn learn(&mut self, confirmed: Option<Role>, roles: &[Role]) {
         self.establish(confirmed);
-        if let [role] = roles {
-            *self.votes.entry(*role).or_default() += 1;
-        }
+        self.vote(roles);
+    }
+
+    /// Another model is in use: what the device looked like to the old one says nothing.
+    pub(crate) fn forget(&mut self) {
+        *self = Self {
+            drifting: self.drifting,
+            ..Self::default()
+        };
     }
 
     /// A window after that.
@@ -70,8 +76,11 @@ impl Drift {
         if reset {
             return Some(Change::Back);
         }
-        let role = self.role.or_else(|| self.steady())?;
-        self.role = Some(role);
+        self.role = self.role.or_else(|| self.steady());
+        let Some(role) = self.role else {
+            self.vote(roles);
+            return core::mem::take(&mut self.drifting).then_some(Change::Back);
+        };
         if roles.contains(&role) {
             self.against = (self.against - 1.0).max(0.0);
             let back = self.against <= 0.0 && core::mem::take(&mut self.drifting);
@@ -107,12 +116,19 @@ impl Drift {
         changed
     }
 
-    /// The role nearly all windows agreed on while the device was learnt.
+    fn vote(&mut self, roles: &[Role]) {
+        if let [role] = roles {
+            let votes = self.votes.entry(*role).or_default();
+            *votes = votes.saturating_add(1);
+        }
+    }
+
+    /// The role nearly all windows agreed on.
     fn steady(&self) -> Option<Role> {
-        let all: u32 = self.votes.values().sum();
+        let all: u64 = self.votes.values().map(|votes| u64::from(*votes)).sum();
         let (role, most) = self.votes.iter().max_by_key(|(_, votes)| **votes)?;
         let agreed = *most as f32 >= AGREEMENT * all as f32;
-        (all >= LEAST_WINDOWS && agreed).then_some(*role)
+        (all >= u64::from(LEAST_WINDOWS) && agreed).then_some(*role)
     }
 }
 
@@ -161,6 +177,19 @@ mod tests {
             drift.learn(None, &[if n % 2 == 0 { PUMP } else { PC }]);
         }
         assert!((0..100).all(|n| drift.window(n * MINUTE, None, &[]).is_none()));
+    }
+
+    #[test]
+    fn another_model_begins_anew() {
+        let mut drift = steady_pump();
+        for n in 0..30 {
+            drift.window(n * MINUTE, None, &[PC]);
+        }
+        assert!(drift.drifting);
+        drift.forget();
+        assert_eq!(drift.window(30 * MINUTE, None, &[PC]), Some(Change::Back));
+        assert!((31..200).all(|n| drift.window(n * MINUTE, None, &[PC]).is_none()));
+        assert!((200..220).any(|n| drift.window(n * MINUTE, None, &[PUMP]).is_some()));
     }
 
     #[test]

@@ -1,13 +1,17 @@
 //! One alert for one cause: which alert an observation belongs to, when it is told, when it ends.
 
+use core::net::IpAddr;
+
 use serde::{Deserialize, Serialize};
 use wardline_policy::DeviceKey;
 
-use super::alert::{Alert, Cause, Finding, Notice, State};
+use super::alert::{Alert, Cause, Finding, Kind, Notice, State};
 use super::settings::{Counters, HOUR, SECOND, Settings};
 
 /// Alerts kept of one device, the ended ones included.
 const ALERTS: usize = 16;
+/// Peers remembered that alerts about several devices may have in common.
+const LEADERS: usize = 64;
 
 /// Where notices go.
 pub(crate) type Sink<'a> = &'a mut dyn FnMut(Notice<'_>);
@@ -17,7 +21,51 @@ pub(crate) type Sink<'a> = &'a mut dyn FnMut(Notice<'_>);
 pub(crate) struct Desk {
     next_id: u64,
     rate: Hourly,
+    leaders: Vec<Leader>,
     pub(crate) counters: Counters,
+}
+
+/// The first alert that was told of what a peer does, and when one about any device was told last.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+struct Leader {
+    peer: IpAddr,
+    kind: Kind,
+    device: DeviceKey,
+    id: u64,
+    last_ns: u64,
+}
+
+impl Desk {
+    /// The alert about another device that this one is the same as.
+    fn join(&mut self, alert: &Alert, now_ns: u64, settings: &Settings) -> Option<u64> {
+        let (peer, kind) = (alert.common_peer()?, alert.kind()?);
+        let same = |leader: &&mut Leader| {
+            let recent = now_ns.saturating_sub(leader.last_ns) < settings.gather_s * SECOND;
+            recent && leader.peer == peer && leader.kind == kind && leader.device != alert.device
+        };
+        let leader = self.leaders.iter_mut().find(same)?;
+        leader.last_ns = now_ns;
+        Some(leader.id)
+    }
+
+    /// Others may join this alert.
+    fn lead(&mut self, alert: &Alert, now_ns: u64) {
+        let (Some(peer), Some(kind)) = (alert.common_peer(), alert.kind()) else {
+            return;
+        };
+        self.leaders.retain(|l| l.peer != peer || l.kind != kind);
+        if self.leaders.len() >= LEADERS {
+            let oldest = (0..LEADERS).min_by_key(|at| self.leaders[*at].last_ns);
+            self.leaders.swap_remove(oldest.unwrap_or(0));
+        }
+        self.leaders.push(Leader {
+            peer,
+            kind,
+            device: alert.device,
+            id: alert.id,
+            last_ns: now_ns,
+        });
+    }
 }
 
 /// The alerts of one device.
@@ -194,6 +242,13 @@ impl Alerts {
             if now_ns < due_ns || (held && is_quiet(alert, now_ns)) {
                 continue;
             }
+            if let Some(leader) = desk.join(alert, now_ns, settings) {
+                alert.part_of = Some(leader);
+                alert.state = State::Open;
+                desk.counters.joined += 1;
+                sink(Notice::Joined(alert));
+                continue;
+            }
             let own = self.rate.has_room(settings.device_alerts_per_hour, now_ns);
             let all = desk.rate.has_room(settings.alerts_per_hour, now_ns);
             if own && all {
@@ -201,6 +256,7 @@ impl Alerts {
                 desk.rate.take(settings.alerts_per_hour, now_ns);
                 alert.state = State::Open;
                 desk.counters.raised += 1;
+                desk.lead(alert, now_ns);
                 sink(Notice::Raised(alert));
             } else if !held {
                 alert.state = State::Pending { due_ns, held: true };

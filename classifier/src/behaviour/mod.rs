@@ -9,7 +9,8 @@
 //! is said of it meanwhile. Afterwards what is usual grows only by what a person accepts
 //! ([`Behaviour::accept`]), so that nobody becomes usual by going on; volumes follow slowly while
 //! nothing is wrong. Observations with the same cause belong to one alert, which ends when the
-//! cause was quiet for a while and resumes when it comes back soon.
+//! cause was quiet for a while and resumes when it comes back soon. What one peer does to many
+//! devices is raised once; the alerts about the others join it.
 //!
 //! All memory is bounded, for each device and altogether; what finds no room is counted in
 //! [`Counters`]. The state can be saved and resumed.
@@ -112,6 +113,11 @@ impl Behaviour {
         self.with(told.device, told.time_ns, sink, |device, watch| {
             device.looks(told, watch);
         });
+    }
+
+    /// Another model is in use: what devices looked like to the old one says nothing of drift.
+    pub fn forget_looks(&mut self) {
+        self.devices.values_mut().for_each(Watched::forget_looks);
     }
 
     /// Time has come so far: alerts settle and end.

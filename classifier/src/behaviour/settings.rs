@@ -35,7 +35,8 @@ pub struct Settings {
     pub quiet_s: u64,
     /// The same cause within this time after the end resumes the alert instead of raising another.
     pub suppress_s: u64,
-    /// Several new peers of one service belong to one alert while it is younger than this.
+    /// Several new peers of one service belong to one alert while it is younger than this; so do
+    /// alerts about several devices for the same peer while the last one is.
     pub gather_s: u64,
     /// Alerts raised for one device in an hour.
     pub device_alerts_per_hour: u32,
@@ -117,6 +118,8 @@ pub struct Counters {
     pub services_full: u64,
     /// Alerts raised.
     pub raised: u64,
+    /// Alerts that joined one about another device, for the same peer.
+    pub joined: u64,
     /// Alerts whose cause came back within the time of suppression.
     pub resumed: u64,
     /// Alerts that ended.

@@ -55,6 +55,7 @@ impl Chance {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Told {
     Raised,
+    Joined,
     Changed,
     Resumed,
     Ended,
@@ -166,6 +167,7 @@ fn note(told: &mut Vec<(Told, Alert)>) -> impl FnMut(Notice<'_>) {
     |notice| {
         told.push(match notice {
             Notice::Raised(alert) => (Told::Raised, alert.clone()),
+            Notice::Joined(alert) => (Told::Joined, alert.clone()),
             Notice::Changed(alert) => (Told::Changed, alert.clone()),
             Notice::Resumed(alert) => (Told::Resumed, alert.clone()),
             Notice::Ended(alert) => (Told::Ended, alert.clone()),
@@ -676,6 +678,58 @@ fn the_rate_holds_alerts_back_and_tells_them_later() {
     assert_eq!(ward.count(Told::Raised), 7);
     assert_eq!(ward.count(Told::Ended), 7);
     assert!(!ward.watch.is_alarmed(&pump()));
+}
+
+/// A watch that has known so many devices, all of which call one server.
+fn many(devices: u32) -> (Behaviour, u64) {
+    let mut watch = Behaviour::new(Settings::default());
+    let mut now = START;
+    for _ in 0..LEARNT_DAYS * 48 {
+        now += HOUR / 2;
+        for n in 0..devices {
+            let talk = Conversation {
+                device: device(n),
+                ..talk(now, SERVER, 2_575)
+            };
+            watch.converse(&talk, &mut |_| panic!("still learning"));
+        }
+    }
+    assert!((0..devices).all(|n| watch.is_learnt(&device(n))));
+    (watch, now)
+}
+
+#[test]
+fn what_one_peer_does_to_many_devices_is_raised_once() {
+    let sweep = |n: u32, port: u16, now| Conversation {
+        device: device(n),
+        initiator: Initiator::Peer,
+        ..talk(now, "10.20.3.66", port)
+    };
+    let moved = |n: u32, _, now| Conversation {
+        device: device(n),
+        ..talk(now, "10.20.0.6", 2_575)
+    };
+    type Talk<'a> = &'a dyn Fn(u32, u16, u64) -> Conversation<'static>;
+    for (talk, kind) in [(&sweep as Talk<'_>, Kind::Scan), (&moved, Kind::NewPeer)] {
+        let (mut watch, now) = many(50);
+        let mut told = Vec::new();
+        for n in 0..50 {
+            for port in 1..100 {
+                let now = now + u64::from(n) * 10 * SECOND + u64::from(port) * SECOND / 20;
+                watch.converse(&talk(n, port, now), &mut note(&mut told));
+            }
+        }
+        assert!((0..50).all(|n| watch.is_alarmed(&device(n))));
+        for minute in 0..60 {
+            watch.advance(now + minute * MINUTE, &mut note(&mut told));
+        }
+        let all = |what| told.iter().filter(move |(told, _)| *told == what);
+        assert_eq!(all(Told::Raised).count(), 1);
+        assert_eq!(all(Told::Joined).count(), 49);
+        assert_eq!(all(Told::Ended).count(), 50);
+        let leader = all(Told::Raised).next().map(|(_, alert)| alert.id);
+        assert!(all(Told::Joined).all(|(_, a)| a.part_of == leader && a.kind() == Some(kind)));
+    }
 }
 
 #[test]

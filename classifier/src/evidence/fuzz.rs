@@ -92,8 +92,8 @@ impl Target {
 
     /// The input that is this datagram. `None` when the target takes none.
     pub fn datagram(&self, source_port: u16, to_group: bool, payload: &[u8]) -> Option<Vec<u8>> {
-        let from_port = u8::from(source_port == self.port) * FROM_PORT;
-        let flags = from_port | u8::from(to_group) * TO_GROUP;
+        let flag = |set: bool, flag: u8| if set { flag } else { 0 };
+        let flags = flag(source_port == self.port, FROM_PORT) | flag(to_group, TO_GROUP);
         matches!(self.kind, Kind::Datagram(_)).then(|| [&[flags], payload].concat())
     }
 

@@ -126,6 +126,10 @@ fn what_is_wrong_is_said_with_its_record() {
         ["record 5 stands again on line 6"]
     );
     assert_eq!(
+        faults(|lines| lines[2] = lines[2].replacen(':', ": ", 1)),
+        ["record 3 was altered"]
+    );
+    assert_eq!(
         faults(|lines| lines[3] = "x".repeat(100_000)),
         ["record 4 was altered"]
     );

@@ -23,9 +23,7 @@ pub use digest::Digest;
 pub use journal::{AppendError, Journal, verify_directory};
 pub use record::{Action, Head, Record, Standing, Statement, standing};
 pub use sample::{BadWindow, FEATURES, SCORES, Samples, Unfit, Window};
-pub use update::{
-    Accepted, Lesson, Outcome, Refusal, Refused, Report, Tallies, Tally, Trial, update,
-};
+pub use update::{Lesson, Outcome, Refusal, Report, Tallies, Tally, Trial, Update, update};
 pub use verify::{Fault, Verified, VerifyError, verify};
 
 #[cfg(test)]

@@ -13,6 +13,7 @@ use wardline_policy::DeviceKey;
 
 use super::adapt::{Adaptation, fit, mean_chances};
 use super::base::Base;
+use super::digest::Digest;
 use super::record::{Head, Standing};
 use super::sample::{Example, Examples, SCORES, Samples, Window};
 use crate::Role;
@@ -158,30 +159,37 @@ impl fmt::Display for Refusal {
     }
 }
 
-/// An update that passed.
+/// What was learnt, tried.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Accepted {
-    /// What to use from now on.
-    pub adaptation: Adaptation,
+pub struct Update {
+    pub(super) learnt: Adaptation,
     /// How it fared.
     pub report: Report,
+    /// Why it is refused; empty: it is not.
+    pub refusals: Vec<Refusal>,
 }
 
-/// An update that did not: what is in use stays.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Refused {
-    /// What would have been used.
-    pub adaptation: Adaptation,
-    /// How it fared.
-    pub report: Report,
-    /// Why.
-    pub reasons: Vec<Refusal>,
-}
+impl Update {
+    /// What to use from now on; `None`: it is refused, and what is in use stays.
+    pub fn accepted(&self) -> Option<&Adaptation> {
+        self.refusals.is_empty().then_some(&self.learnt)
+    }
 
-impl fmt::Display for Refused {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let reasons: Vec<String> = self.reasons.iter().map(ToString::to_string).collect();
-        write!(f, "nothing is learnt: {}", reasons.join("; "))
+    /// What it is known by in the journal, accepted or not.
+    ///
+    /// # Errors
+    /// When it cannot be written as JSON.
+    pub fn digest(&self) -> Result<Digest, serde_json::Error> {
+        self.learnt.digest()
+    }
+
+    /// What came of it in words.
+    pub fn words(&self) -> String {
+        if self.refusals.is_empty() {
+            return format!("learnt from {} devices", self.report.learnt_from);
+        }
+        let reasons: Vec<String> = self.refusals.iter().map(ToString::to_string).collect();
+        format!("nothing is learnt: {}", reasons.join("; "))
     }
 }
 
@@ -189,33 +197,30 @@ impl fmt::Display for Refused {
 ///
 /// # Errors
 /// When the base cannot be written as JSON, for its digest.
-pub fn update(lesson: &Lesson<'_>) -> Result<Result<Accepted, Refused>, serde_json::Error> {
+pub fn update(lesson: &Lesson<'_>) -> Result<Update, serde_json::Error> {
     let examples = lesson.examples();
-    let learnt_from: Vec<Example<'_>> = examples.values().copied().collect();
-    let adaptation = fit(lesson.base, lesson.journal, &learnt_from)?;
+    let examples: Vec<Example<'_>> = examples.values().copied().collect();
+    let learnt = fit(lesson.base, lesson.journal, &examples)?;
+    let is_alarmed = lesson.is_alarmed;
     let report = Report {
-        learnt_from: learnt_from.len(),
-        alarmed: lesson.count(|device| (lesson.is_alarmed)(device)),
+        learnt_from: examples.len(),
+        alarmed: lesson.count(is_alarmed),
         without_windows: lesson
-            .count(|device| !(lesson.is_alarmed)(device) && lesson.samples.of(device).is_empty()),
+            .count(|device| !is_alarmed(device) && lesson.samples.of(device).is_empty()),
         outcomes: vec![
-            lesson.named(&learnt_from, &adaptation),
-            lesson.from_others(&learnt_from)?,
-            lesson.training(&adaptation),
+            lesson.on_named(&examples, &learnt),
+            lesson.on_others(&examples)?,
+            lesson.on_training(&learnt),
         ],
     };
-    let mut reasons: Vec<Refusal> = report.outcomes.iter().flat_map(refusals).collect();
-    if learnt_from.is_empty() {
-        reasons.insert(0, Refusal::NothingToLearn);
+    let mut refusals: Vec<Refusal> = report.outcomes.iter().flat_map(refusals).collect();
+    if examples.is_empty() {
+        refusals.insert(0, Refusal::NothingToLearn);
     }
-    Ok(if reasons.is_empty() {
-        Ok(Accepted { adaptation, report })
-    } else {
-        Err(Refused {
-            adaptation,
-            report,
-            reasons,
-        })
+    Ok(Update {
+        learnt,
+        report,
+        refusals,
     })
 }
 
@@ -238,7 +243,7 @@ impl<'a> Lesson<'a> {
         self.standing.keys().filter(|device| test(device)).count()
     }
 
-    fn named(&self, examples: &[Example<'_>], learnt: &Adaptation) -> Outcome {
+    fn on_named(&self, examples: &[Example<'_>], learnt: &Adaptation) -> Outcome {
         let tally = |adaptation: &Adaptation| self.tally(examples, adaptation);
         Outcome {
             trial: Trial::Named,
@@ -247,8 +252,8 @@ impl<'a> Lesson<'a> {
         }
     }
 
-    /// The other devices of a role stay as evenly as possible: groups go through the roles.
-    fn from_others(&self, examples: &[Example<'_>]) -> Result<Outcome, serde_json::Error> {
+    /// Groups go through the roles, so that others of a device's role remain where there are any.
+    fn on_others(&self, examples: &[Example<'_>]) -> Result<Outcome, serde_json::Error> {
         let mut by_role = examples.to_vec();
         by_role.sort_by_key(|example| example.role);
         let folds = FOLDS.min(by_role.len());
@@ -276,7 +281,7 @@ impl<'a> Lesson<'a> {
         })
     }
 
-    fn training(&self, learnt: &Adaptation) -> Outcome {
+    fn on_training(&self, learnt: &Adaptation) -> Outcome {
         let replay = self.base.replay.iter();
         let examples: Vec<Example<'_>> = replay
             .map(|exemplar| Example {

@@ -52,6 +52,10 @@ impl Sample {
 
 /// The samples of one engine.
 #[derive(Debug)]
+#[expect(
+    clippy::vec_box,
+    reason = "samples move between queues, and are 1.5 kB"
+)]
 pub(crate) struct Samples {
     spare: Vec<Box<Sample>>,
     taken: VecDeque<Box<Sample>>,

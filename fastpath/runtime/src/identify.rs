@@ -10,7 +10,6 @@ use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
-use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
 use wardline_classifier::decide::Answer;
 use wardline_classifier::identify::{Found, Identifier};
 use wardline_classifier::model::{Model, Trust};
@@ -64,8 +63,7 @@ impl Identification {
     }
 }
 
-/// Starts to name the devices, unless the configuration switches it off. It keeps away from the
-/// workers' cores if there are others.
+/// Starts to name the devices, unless the configuration switches it off.
 ///
 /// # Errors
 /// No thread can be started, or the model named by the configuration does not pass.
@@ -73,7 +71,7 @@ pub fn start(
     config: &Config,
     fleet: &Fleet,
     (identities, events): (Arc<Identities>, Arc<EventLog>),
-    (clock, cores): (Clock, &[u16]),
+    clock: Clock,
 ) -> Result<Identification> {
     let stop = Arc::new(AtomicBool::new(false));
     if !config.classifier.enabled {
@@ -86,9 +84,8 @@ pub fn start(
     };
     let chosen = chosen_model(config)?;
     let fleet = fleet.clone();
-    let (stopped, busy) = (Arc::clone(&stop), cores.to_vec());
+    let stopped = Arc::clone(&stop);
     let work = move || {
-        keep_off(&busy);
         let mut work = Work {
             identifier: identifier(limits, chosen),
             fleet,
@@ -127,20 +124,6 @@ fn identifier(limits: Limits, chosen: Option<Model>) -> Identifier {
         tracing::error!(%refusal, "the model is refused; evidence decides alone");
         Identifier::without_model(limits)
     })
-}
-
-/// Lets this thread run on all CPUs but these, if there are any.
-fn keep_off(cores: &[u16]) {
-    let Ok(mut allowed) = sched_getaffinity(None) else {
-        return;
-    };
-    for &core in cores {
-        allowed.unset(usize::from(core));
-    }
-    if allowed.count() > 0 {
-        // Without it a worker is interrupted now and then.
-        let _ = sched_setaffinity(None, &CpuSet::clone(&allowed));
-    }
 }
 
 struct Work {

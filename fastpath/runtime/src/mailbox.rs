@@ -145,9 +145,9 @@ impl Mailbox {
         }
     }
 
-    /// The worker's window; given back if nobody fetches them.
-    pub fn hand_window(&self, window: Finished) -> Result<(), Finished> {
-        self.windows.push(window)
+    /// The worker's window. Whether there was room.
+    pub fn hand_window(&self, window: Finished) -> bool {
+        self.windows.push(window).is_ok()
     }
 
     /// The oldest window not yet fetched.

@@ -11,6 +11,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
+use rustix::thread::{sched_getaffinity, sched_setaffinity};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc;
 use wardline_control::{EventKind, LinkState, view};
@@ -93,6 +94,7 @@ pub fn run(config: &Config, clock: Clock, detach: bool) -> Result<()> {
         })
         .collect::<Result<Vec<_>, _>>()?;
 
+    leave_to_workers(&cores);
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
@@ -113,7 +115,7 @@ pub fn run(config: &Config, clock: Clock, detach: bool) -> Result<()> {
         config,
         &fleet,
         (Arc::clone(&identities), Arc::clone(&events)),
-        (clock, &cores),
+        clock,
     )?;
     let gateway = Gateway {
         identities,
@@ -132,6 +134,21 @@ pub fn run(config: &Config, clock: Clock, detach: bool) -> Result<()> {
     let socket_detach = runtime.block_on(serve(config, gateway, stopped))?;
     identification.stop();
     stop_workers(config, &fleet, running, detach || socket_detach)
+}
+
+/// Lets this thread, and those it starts from now on, run on all CPUs but the workers', if there
+/// are any.
+fn leave_to_workers(cores: &[u16]) {
+    let Ok(mut allowed) = sched_getaffinity(None) else {
+        return;
+    };
+    for &core in cores {
+        allowed.unset(usize::from(core));
+    }
+    if allowed.count() > 0 {
+        // Without it a worker is interrupted now and then, nothing worse.
+        let _ = sched_setaffinity(None, &allowed);
+    }
 }
 
 /// What each worker's mailbox must hold.

@@ -196,7 +196,7 @@ impl Loop {
         let turns = &mut self.turns;
         engine.drain_windows(|window| {
             turns.feature_windows += 1;
-            turns.unfetched[0] += u64::from(mailbox.hand_window(window).is_err());
+            turns.unfetched[0] += u64::from(!mailbox.hand_window(window));
         });
         while let Some(sample) = engine.next_sample() {
             if let Err(sample) = mailbox.hand_sample(sample) {

@@ -2,7 +2,8 @@
 //!
 //! The fuzzer lies outside the workspace (`classifier/fuzz`) and needs no other compiler than the
 //! rest: what it asks of `rustc` is stable. Each target begins with what it recognises in the
-//! captures beside the repository, and goes on with what it found in earlier runs.
+//! captures beside the repository, in `classifier/fuzz/seeds` and of what was found before
+//! (`classifier/fuzz/crashes`), and goes on with what it tried in earlier runs.
 
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
@@ -37,7 +38,7 @@ pub struct FuzzArgs {
     /// How many targets are fuzzed at a time [default: one for each CPU]
     #[arg(long, value_name = "N")]
     jobs: Option<usize>,
-    /// Capture files to begin with [default: ../shared/captures/protocols where it is]
+    /// Capture files to begin with [default: ../shared/captures where it is]
     #[arg(long, value_name = "DIR")]
     captures: Option<PathBuf>,
     /// Targets, such as `talk-tls`; all when none is named. A wrong name lists those there are
@@ -100,26 +101,34 @@ fn choose(all: &[String], wanted: &[String]) -> Result<Vec<String>> {
     Ok(chosen.cloned().collect())
 }
 
-/// The program, and the folder of what it needs and finds.
+/// The program, and where things lie.
 struct Fuzzer {
     program: PathBuf,
+    /// `classifier/fuzz`.
+    source: PathBuf,
+    /// What is made and found.
     folder: PathBuf,
 }
 
 impl Fuzzer {
     /// Builds for a named machine, so that build scripts and macros are left as they are.
     fn build() -> Result<Self> {
+        let source = tools::root()?.join("classifier/fuzz");
         let folder = tools::target()?.join("fuzz");
         let machine = machine()?;
         let mut command = tools::cargo()?;
         command
-            .current_dir(tools::root()?.join("classifier/fuzz"))
+            .current_dir(&source)
             .args(["build", "--release", "--target", &machine])
             .env("CARGO_TARGET_DIR", &folder)
             .env("RUSTFLAGS", RUST_FLAGS);
         tools::run(&mut command)?;
         let program = folder.join(machine).join("release").join(FUZZER);
-        Ok(Self { program, folder })
+        Ok(Self {
+            program,
+            source,
+            folder,
+        })
     }
 
     fn corpus(&self) -> PathBuf {
@@ -128,7 +137,7 @@ impl Fuzzer {
 
     /// Fills the corpus and gives the names of all targets.
     fn seed(&self, captures: Option<&Path>) -> Result<Vec<String>> {
-        let beside = tools::root()?.join("../shared/captures/protocols");
+        let beside = tools::root()?.join("../shared/captures");
         let captures = match captures {
             Some(captures) => Some(captures.to_path_buf()),
             None => Some(beside).filter(|folder| folder.is_dir()),
@@ -139,10 +148,19 @@ impl Fuzzer {
             Some(captures) => {
                 command.env("WARDLINE_CAPTURES", captures);
             }
-            None => println!("no captures at ../shared/captures/protocols: beginning with nothing"),
+            None => println!("no captures at ../shared/captures: beginning with the kept seeds"),
         }
         let names = tools::output(&mut command)?;
         Ok(names.lines().map(str::to_owned).collect())
+    }
+
+    /// Where inputs are kept, the folder for new ones first.
+    fn corpora(&self, target: &str) -> Vec<PathBuf> {
+        let kept = ["seeds", "crashes"].map(|kind| self.source.join(kind).join(target));
+        let kept = kept.into_iter().filter(|folder| folder.is_dir());
+        std::iter::once(self.corpus().join(target))
+            .chain(kept)
+            .collect()
     }
 
     /// How many inputs were tried; an error that names the file when one was found.
@@ -157,7 +175,7 @@ impl Fuzzer {
         let file = File::create(&log).with_context(|| format!("writing {}", log.display()))?;
         let status = Command::new(&self.program)
             .env("WARDLINE_FUZZ", target)
-            .arg(self.corpus().join(target))
+            .args(self.corpora(target))
             .arg(format!("-max_total_time={seconds}"))
             .arg(format!("-max_len={INPUT_MAX}"))
             .arg(format!("-timeout={INPUT_SECONDS}"))

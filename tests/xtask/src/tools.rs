@@ -8,6 +8,8 @@ use std::process::{Command, Stdio};
 
 use anyhow::{Context, Error, Result, anyhow, bail};
 
+use crate::stages;
+
 /// The laboratory's program.
 pub const LAB: &str = "wardline-lab";
 /// The harness's program.
@@ -49,30 +51,22 @@ pub fn cargo() -> Result<Command> {
     Ok(command)
 }
 
-/// Builds the programs of the ward in one go, with the profile the tests use.
+/// Builds all programs in one go, as the tests do: another choice of packages would ask for other
+/// features of their dependencies, and those would compile twice.
 pub fn build() -> Result<()> {
-    build_packages(&[], &["wardline", "wardline-fastpath", LAB])
+    run(cargo()?.args(["build", "--bins"]).args(stages::scope()))
 }
 
 /// Builds what a measurement needs as it is shipped, and says where the harness is.
 pub fn build_bench() -> Result<PathBuf> {
-    build_packages(&["--release"], &["wardline", "wardline-fastpath", BENCH])?;
-    let folder = program_folder()?.with_file_name("release");
-    Ok(folder.join(BENCH))
-}
-
-/// Builds the command a person types.
-pub fn build_command() -> Result<()> {
-    build_packages(&[], &["wardline"])
-}
-
-fn build_packages(options: &[&str], packages: &[&str]) -> Result<()> {
     let mut command = cargo()?;
-    command.arg("build").args(options);
-    for package in packages {
+    command.args(["build", "--release"]);
+    for package in ["wardline", "wardline-fastpath", BENCH] {
         command.args(["--package", package]);
     }
-    run(&mut command)
+    run(&mut command)?;
+    let folder = program_folder()?.with_file_name("release");
+    Ok(folder.join(BENCH))
 }
 
 /// Where cargo puts our programs: beside this one.

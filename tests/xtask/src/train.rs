@@ -47,7 +47,7 @@ pub struct TrainArgs {
 /// No captures, or one of the steps failed.
 pub fn run(args: &TrainArgs) -> Result<()> {
     let venv = setup::run_for_training()?;
-    tools::build_command()?;
+    tools::build()?;
     let sets = sets(args)?;
     let scratch = tools::scratch()?.join("training");
     fs::create_dir_all(&scratch)?;

@@ -42,6 +42,46 @@ fn every_protocol_capture_at_hand_is_replayed_without_a_panic() {
     assert!(packets > 0);
 }
 
+#[test]
+fn every_protocol_capture_at_hand_is_classified_without_a_panic() {
+    let Some(folder) = corpus() else { return };
+    let mut paths = Vec::new();
+    files(&folder, &mut paths);
+    let output = command()
+        .args(["classify", "--json", "--each"])
+        .args(&paths)
+        .output()
+        .expect("the command was built");
+    let message = String::from_utf8_lossy(&output.stderr);
+    assert!(!message.contains("panicked"), "{message}");
+    assert!(matches!(output.status.code(), Some(0 | 2)), "{message}");
+    let mut devices = 0;
+    for line in output
+        .stdout
+        .split(|b| *b == b'\n')
+        .filter(|l| !l.is_empty())
+    {
+        let device: serde_json::Value = serde_json::from_slice(line).expect("JSON");
+        let evidence = device["evidence"].as_array().expect("a list");
+        let roles = device["roles"].as_array().expect("a list");
+        let named = device["role"] != "unknown";
+        assert!(
+            !named || roles.len() == 1 && roles[0] == device["role"],
+            "{device}"
+        );
+        assert!(!named || !evidence.is_empty(), "{device}");
+        assert!(
+            device["probability"]
+                .as_f64()
+                .is_some_and(|p| (0.0..=1.0).contains(&p))
+        );
+        assert!(device["may_enforce"] == false || named, "{device}");
+        devices += 1;
+    }
+    eprintln!("{} captures, {devices} devices", paths.len());
+    assert!(devices > 0);
+}
+
 /// Outside the repository; not everyone has them.
 fn corpus() -> Option<PathBuf> {
     let here = Path::new(env!("CARGO_MANIFEST_DIR"));

@@ -1,6 +1,7 @@
 //! The command as a person meets it: run as a process, judged by its output and its exit code.
 
 mod cases;
+mod classify;
 mod corpus;
 mod fake;
 mod frames;

@@ -10,6 +10,7 @@ fn wrong_usage_is_2_and_names_what_is_wrong() {
     for (args, named) in [
         (&["frobnicate"][..], "frobnicate"),
         (&["replay"], "CAPTURE"),
+        (&["classify"], "CAPTURE"),
         (&["replay", "x.pcap", "--ward-macs", "00:11:22"], "00:11:22"),
         (&["replay", "x.pcap", "--mud", "pump.json"], "MAC=FILE"),
         (&["replay", "x.pcap", "--mode", "isolate"], "isolate"),
@@ -131,14 +132,16 @@ fn files_that_cannot_be_read_are_named() {
     let run = wardline(["check", "nowhere.toml"]);
     assert_eq!(run.code, 2);
     assert!(run.err.contains("nowhere.toml"), "{}", run.err);
-    let run = wardline(["replay", "nowhere.pcap"]);
-    assert_eq!(run.code, 2);
-    assert!(run.err.contains("nowhere.pcap"), "{}", run.err);
     let folder = folder();
     let notes = write(&folder.path().join("notes.txt"), "not a capture");
-    let run = wardline(["replay", text(&notes)]);
-    assert_eq!(run.code, 2);
-    assert!(run.err.contains("not a capture file"), "{}", run.err);
+    for command in ["replay", "classify"] {
+        let run = wardline([command, "nowhere.pcap"]);
+        assert_eq!(run.code, 2);
+        assert!(run.err.contains("nowhere.pcap"), "{}", run.err);
+        let run = wardline([command, text(&notes)]);
+        assert_eq!(run.code, 2);
+        assert!(run.err.contains("not a capture file"), "{}", run.err);
+    }
 }
 
 #[test]
@@ -179,7 +182,7 @@ fn completions_and_manual_cover_every_command() {
     let man = wardline(["man"]);
     assert_eq!((bash.code, man.code), (0, 0));
     for command in [
-        "status", "devices", "flows", "policy", "events", "top", "replay", "check",
+        "status", "devices", "flows", "policy", "events", "top", "replay", "check", "classify",
     ] {
         assert!(bash.out.contains(&format!("wardline__{command}")) || bash.out.contains(command));
         let section = format!(".SH WARDLINE {}", command.to_uppercase());

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use anyhow::Result;
 use serde::Serialize;
+use wardline_classifier::Role;
 use wardline_control::view::{ByReason, MemoryStatus, PolicyStatus, WorkerStatus};
 use wardline_control::{Counters, DeviceView, FlowView, PortStatus, SideCounters};
 
@@ -13,6 +14,7 @@ use super::Score;
 use crate::attacks;
 use crate::control::Control;
 use crate::exchange;
+use crate::layout::{HOSTS, Host, Side};
 use crate::loss;
 
 /// Everything there is to say about one run.
@@ -168,7 +170,40 @@ impl Report {
         if !self.counters_add_up {
             faults.push("frames in are not frames out plus drops".to_owned());
         }
+        let devices = HOSTS.iter().filter(|host| host.side == Side::Ward);
+        faults.extend(devices.filter_map(|host| self.misnamed(host)));
         faults
+    }
+
+    /// What is wrong with the name the gateway gives a device. "Unknown" is not wrong, nor is a
+    /// choice; another role is, and so is a name without a word of evidence.
+    fn misnamed(&self, host: &Host) -> Option<String> {
+        let seen = self
+            .devices
+            .iter()
+            .find(|d| d.key.mac.to_string() == host.mac);
+        let Some(identity) = seen.and_then(|device| device.identity.as_ref()) else {
+            return Some(format!("nobody looked at what {} is", host.name));
+        };
+        let expected = host.role.map(Role::name);
+        match &identity.role {
+            Some(role) if Some(role.as_str()) != expected => Some(format!(
+                "{} is taken for a {role} and is a {}",
+                host.name,
+                expected.unwrap_or("thing without a role")
+            )),
+            _ if identity.evidence.is_empty() => {
+                Some(format!("there is no evidence of what {} is", host.name))
+            }
+            _ => None,
+        }
+    }
+
+    /// How many devices of the ward have their role.
+    fn named(&self) -> usize {
+        let named =
+            |device: &&DeviceView| device.identity.as_ref().is_some_and(|i| i.role.is_some());
+        self.devices.iter().filter(named).count()
     }
 }
 
@@ -215,9 +250,10 @@ impl fmt::Display for Report {
         writeln!(f, "stream  {sent} sent, {received} received, {lost} lost")?;
         writeln!(
             f,
-            "start   {} ms, {} devices",
+            "start   {} ms, {} devices, {} of them with a role",
             self.startup_ms,
-            self.devices.len()
+            self.devices.len(),
+            self.named()
         )?;
         for fault in &self.faults {
             writeln!(f, "FAULT   {fault}")?;

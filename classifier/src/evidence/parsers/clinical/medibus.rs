@@ -13,13 +13,16 @@ const IDENTIFY: u8 = 0x52;
 /// Smallest message: start, code, checksum in two hexadecimal digits.
 const MIN_MESSAGE: usize = 4;
 const MAX_MESSAGE: usize = 512;
+/// Longest greeting of a converter before the first message.
+const MAX_GREETING: usize = 256;
 /// Messages with the right checksum after which there is no doubt: one in 65,536 is right by
 /// chance.
 const SURE: usize = 2;
 
 /// Parser of conversations.
 pub(super) fn parse(talk: &Talk<'_>, facts: &mut TalkFacts<'_>) -> Outcome {
-    let (Some(client), Some(server)) = (messages(talk.client), messages(talk.server)) else {
+    let server = without_greeting(talk.server);
+    let (Some(client), Some(server)) = (messages(talk.client), messages(server)) else {
         return Outcome::NotMine;
     };
     if client.len() + server.len() < SURE {
@@ -30,6 +33,19 @@ pub(super) fn parse(talk: &Talk<'_>, facts: &mut TalkFacts<'_>) -> Outcome {
     let mut say = |value: String| facts.server(Field::VendorDiscovery, &value);
     server.iter().filter_map(|m| identity(m)).for_each(&mut say);
     Outcome::Known
+}
+
+/// What follows the text by which a converter may greet.
+fn without_greeting(bytes: &[u8]) -> &[u8] {
+    let start = bytes
+        .iter()
+        .position(|byte| matches!(*byte, COMMAND | REPLY));
+    let (greeting, messages) = bytes.split_at(start.unwrap_or(bytes.len()));
+    if greeting.is_ascii() && greeting.len() <= MAX_GREETING {
+        messages
+    } else {
+        bytes
+    }
 }
 
 /// The whole messages of one side, without their checksums; `None` if one is not right.
@@ -96,12 +112,15 @@ mod tests {
             ["server vendor.discovery medibus.device=Evita XL 07.00:03.00"]
         );
         prefixes_tell_nothing_else(parse, &client, &server);
+        let greeted = [b"serial1 terminal server\r\nlogin: ", &server[..]].concat();
+        assert_eq!(ask(parse, &client, &greeted).1, told);
     }
 
     #[test]
     fn a_wrong_checksum_is_another_protocol() {
         assert_eq!(ask(parse, b"\x1bQ6D\r", b"").0, Outcome::NotMine);
         assert_eq!(ask(parse, b"\x1b[0m\r", b"").0, Outcome::NotMine);
-        assert_eq!(ask(parse, b"\x1bQ6C\r", b"login: ").0, Outcome::NotMine);
+        assert_eq!(ask(parse, b"\x1bQ6C\r", b"login: \xff").0, Outcome::NotMine);
+        assert_eq!(ask(parse, b"text\x1bQ6C\r", b"").0, Outcome::NotMine);
     }
 }

@@ -5,6 +5,7 @@ mod bacnet;
 mod bytes;
 mod coap;
 mod dicom;
+mod espax;
 mod hl7;
 mod lines;
 mod medibus;
@@ -12,6 +13,7 @@ mod modbus;
 mod mqtt;
 mod philips;
 mod poct1a;
+mod rtp;
 mod rtsp;
 mod sdc;
 mod sip;
@@ -52,6 +54,7 @@ const TALKS: &[Entry<TalkParser>] = &[
     talk("astm", &[5000], astm::parse),
     talk("poct1a", &[3001, 3100], poct1a::parse),
     talk("dpws", &[5357, 5358, 6464], sdc::parse_metadata),
+    talk("espa-x", &[2023], espax::parse),
     talk("medibus", &[4001, 10_001], medibus::parse),
     talk("modbus", &[502], modbus::parse),
     talk("mqtt", &[1883], mqtt::parse),
@@ -67,6 +70,7 @@ const DATAGRAMS: &[Entry<DatagramParser>] = &[
     datagram("bacnet", &[47_808], bacnet::parse),
     datagram("sip", &[5060], sip::parse_datagram),
     datagram("coap", &[5683, 5684], coap::parse),
+    datagram("rtp", &[], rtp::parse),
 ];
 
 #[cfg(test)]

@@ -9,6 +9,16 @@ const HEADER: usize = 7;
 /// What the length counts: the unit and at least a function, at most 254 bytes.
 const LENGTHS: core::ops::RangeInclusive<u16> = 2..=254;
 const EXCEPTION: u8 = 0x80;
+/// Functions of the standard, and the two ranges left to makers.
+const FUNCTIONS: &[core::ops::RangeInclusive<u8>] = &[
+    1..=8,
+    11..=12,
+    15..=17,
+    20..=24,
+    43..=43,
+    65..=72,
+    100..=110,
+];
 const ENCAPSULATED: u8 = 43;
 const IDENTIFICATION: u8 = 14;
 /// Objects of the identification by number.
@@ -61,7 +71,7 @@ fn messages(mut bytes: &[u8]) -> Option<Vec<Message<'_>>> {
             || u16_at(bytes, 4).is_some_and(|length| !LENGTHS.contains(&length))
             || bytes
                 .get(HEADER)
-                .is_some_and(|function| function & !EXCEPTION == 0);
+                .is_some_and(|function| !is_function(function & !EXCEPTION));
         if strange {
             return None;
         }
@@ -71,6 +81,10 @@ fn messages(mut bytes: &[u8]) -> Option<Vec<Message<'_>>> {
         found.push(message);
         bytes = rest;
     }
+}
+
+fn is_function(number: u8) -> bool {
+    FUNCTIONS.iter().any(|range| range.contains(&number))
 }
 
 fn first_message(bytes: &[u8]) -> Option<(Message<'_>, &[u8])> {
@@ -147,6 +161,9 @@ mod tests {
             ask(parse, &request, &message(1, &[0x83, 2])).0,
             Outcome::Known
         );
+        // ESPA-X has the same places for transaction, zeros and length.
+        let (client, server) = (b"EX\0\0\0\xe9<?xml", b"EX\0\0\0\x59<?xml");
+        assert_eq!(ask(parse, client, server).0, Outcome::NotMine);
         assert_eq!(
             ask(parse, b"\x00\x01\x00\x02\x00\x06", b"").0,
             Outcome::NotMine

@@ -28,7 +28,8 @@ const LINKED_RESULT: u16 = 5;
 const EVENT_REPORTS: [u16; 2] = [0, 1];
 const MONITOR_SYSTEM: u16 = 33;
 const MONITOR_CREATED: u16 = 0x0d06;
-const CONNECT_INDICATION: u16 = 0x0d17;
+/// The guide has the second number; monitors were seen with the first.
+const CONNECT_INDICATIONS: [u16; 2] = [0x0d16, 0x0d17];
 const SYSTEM_MODEL: u16 = 0x0928;
 const PRODUCT: u16 = 0x092d;
 /// Entries of a production specification.
@@ -98,7 +99,8 @@ fn data(payload: &[u8], facts: &mut FrameFacts<'_>) -> bool {
 fn indication(payload: &[u8], facts: &mut FrameFacts<'_>) -> bool {
     let operation = payload.get(4..).unwrap_or_default();
     let known = u32_at(payload, 0) == Some(NOMENCLATURE) && u16_at(operation, 0) == Some(INVOKE);
-    let Some((CONNECT_INDICATION, attributes)) = event(operation).filter(|_| known) else {
+    let indication = event(operation).filter(|(event, _)| CONNECT_INDICATIONS.contains(event));
+    let Some((_, attributes)) = indication.filter(|_| known) else {
         return false;
     };
     facts.sender(Field::PhilipsExport, "monitor");
@@ -252,7 +254,7 @@ mod tests {
     #[test]
     fn a_connect_indication_shows_a_monitor() {
         let attributes = list(&[(0x0986, vec![0, 1, 0x10, 0x2d]), (0xf100, vec![0; 14])]);
-        let event = event_bytes(CONNECT_INDICATION, &attributes);
+        let event = event_bytes(CONNECT_INDICATIONS[1], &attributes);
         let packet = [NOMENCLATURE.to_be_bytes().to_vec(), event].concat();
         assert_eq!(
             ask_datagram(parse, [24_105, 24_005], true, &packet).unwrap(),

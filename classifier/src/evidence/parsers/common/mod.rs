@@ -26,6 +26,7 @@ mod rpc;
 mod smb;
 mod snmp;
 mod ssdp;
+mod stun;
 mod syslog;
 mod tds;
 #[cfg(test)]
@@ -51,6 +52,7 @@ pub(super) const TALKS: &[Entry<TalkParser>] = &[
     entry("pjl", &[9100], printing::parse_pjl),
     entry("dns", &[53], dns::parse_talk),
     entry("onc-rpc", &[111, 2049], rpc::parse_talk),
+    entry("stun", &[3478, 5349], stun::parse_talk),
     entry("telnet", &[23], greeting::parse_telnet),
     entry("ftp", &[21], greeting::parse_ftp),
     entry("smtp", &[25, 587], greeting::parse_smtp),
@@ -70,6 +72,7 @@ pub(super) const DATAGRAMS: &[Entry<DatagramParser>] = &[
     entry("snmp", &[161, 162], snmp::parse),
     entry("kerberos", &[88], directory::parse_kerberos),
     entry("ldap", &[389], directory::parse_ldap),
+    entry("stun", &[3478, 5349], stun::parse),
     entry("quic", &[443], quic::parse),
     entry("tftp", &[69], tftp::parse),
     entry("ntp", &[123], ntp::parse),
