@@ -216,7 +216,9 @@ impl Model {
         for (role, score) in heads.roles.iter().zip(log_softmax(by_roles)) {
             chances[role.index()] += share * f64::from(score.exp());
         }
-        let knows = |role: &&Role| heads.roles.contains(role) || heads.type_roles.contains(role);
+        let knows = |role: &&Role| {
+            heads.roles.contains(role) || heads.types.iter().any(|kind| kind.role == **role)
+        };
         let known = Role::ALL.iter().filter(knows);
         known.map(|role| (*role, chances[role.index()])).collect()
     }
