@@ -251,11 +251,11 @@ impl Observer {
     fn count(&mut self, meta: &PacketMeta, time_ns: u64, len: usize) {
         let span_ns = u64::from(self.limits.span_s) * 1_000_000_000;
         let cast = Cast::of(meta.destination_mac);
-        let mut ends = vec![(from(meta), Side::Ward)];
-        if cast == Cast::One {
-            ends.push((to(meta), Side::Core));
-        }
-        for (key, side) in ends {
+        let receiver = (cast == Cast::One).then(|| (to(meta), Side::Core));
+        for (key, side) in [Some((from(meta), Side::Ward)), receiver]
+            .into_iter()
+            .flatten()
+        {
             let Some(index) = self.index.get(&key) else {
                 continue;
             };

@@ -11,6 +11,7 @@ from . import calibrate, data, evaluate, export, report, splits
 from .model import Fusion, Model
 
 REAL = "Consumer devices recorded while somebody set them up."
+EMULATED_MAX = 10
 EMULATED = "The simulated ward of this repository, recorded at the gateway's place."
 
 
@@ -23,7 +24,7 @@ def main():
     fused = calibrate.fusion(captures, looks["session"])
     for found in looks.values():
         calibrate.apply(fused, found)
-    judges = calibrate.novelty_by_kind(captures, looks["session"], looks["model"])
+    judges = calibrate.novelty_by_kind(captures, looks)
     decision, fused.roles = calibrate.decision(captures, looks, judges, roles)
     say(f"fusion: {fused}")
     opinions = {
@@ -33,12 +34,14 @@ def main():
     say(f"decision: {decision}")
 
     model = Model(names, fused, seed).fit(captures)
-    novelty = calibrate.Novelty().fit(list(looks["session"].values()), list(looks["model"].values()))
+    novelty = calibrate.novelty(captures, looks)
     folder = Path(plan["bundle"])
     export.write(model, export.statistics(model, captures, novelty), decision, folder, plan["vectors"])
+    real = {capture.kind for capture in captures if capture.real}
     export.dump(Path(plan["heads"]), {
-        "types": model.kinds,
-        "type_roles": [model.role_of[kind] for kind in model.kinds],
+        "types": [
+            {"name": kind, "role": model.role_of[kind], "emulated": kind not in real} for kind in model.kinds
+        ],
         "roles": model.network.roles,
     })
 
@@ -59,7 +62,10 @@ def gather(plan):
     names, captures, sets = None, [], []
     for entry in plan["sets"]:
         names, found = data.read(entry["rows"], entry["labels"], entry["real"])
-        captures += usable(found)
+        chosen, few = data.usable(found, splits.FOLDS, EMULATED_MAX, plan["seed"])
+        if few:
+            say(f"left out, fewer than {splits.FOLDS} captures: {', '.join(few)}")
+        captures += chosen
         digest = data.digest_of_files([Path(path) for path in entry["files"]])
         sets.append({
             "name": entry["name"],
@@ -69,17 +75,6 @@ def gather(plan):
             "sha256": digest,
         })
     return names, captures, sets
-
-
-def usable(captures):
-    """Types of which there are enough sessions to keep some out."""
-    counts = {}
-    for capture in captures:
-        counts[capture.kind] = counts.get(capture.kind, 0) + 1
-    few = sorted(kind for kind, count in counts.items() if count < splits.FOLDS)
-    if few:
-        say(f"left out, fewer than {splits.FOLDS} captures: {', '.join(few)}")
-    return [capture for capture in captures if counts[capture.kind] >= splits.FOLDS]
 
 
 def keep_out(names, captures, fused, seed):
@@ -92,8 +87,8 @@ def keep_out(names, captures, fused, seed):
         "session": run("sessions", splits.by_session(names, captures, fused, seed)),
         "unit": run("units", splits.unseen_units(names, captures, fused, seed)),
         "time": run("later halves", splits.later(names, captures, fused, seed)),
-        "model": run("types", splits.leaving_out(names, captures, fused, seed, lambda c: c.kind)),
-        "maker": run("makers", splits.leaving_out(names, captures, fused, seed, lambda c: c.maker)),
+        "model": run("types", splits.leaving_out(names, captures, fused, seed, splits.by_kind(captures))),
+        "maker": run("makers", splits.leaving_out(names, captures, fused, seed, splits.by_maker(captures))),
     }
 
 

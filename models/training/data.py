@@ -39,6 +39,18 @@ class Capture:
     began: float
     rows: list = field(default_factory=list)
 
+    @property
+    def recording(self):
+        """The file."""
+        return self.name.rsplit("/", 1)[-1]
+
+    def looks(self):
+        """The rows that are trained on: each window and all together. Of an emulated device the
+        decisions only, since its later windows are like the first."""
+        if self.real:
+            return self.rows
+        return list({id(row): row for row in (self.at(depth) for depth in DEPTHS)}.values())
+
     def at(self, frames):
         """The row of a decision after so many frames, or of all there were."""
         if frames is not None:
@@ -105,13 +117,38 @@ def digest_of_files(paths):
 
 
 def folds(captures, count, seed):
-    """Number of the fold of each capture: every kind spread evenly over all folds."""
+    """Number of the fold of each capture: every real kind spread evenly over all folds; of emulated
+    devices, those of one recording together, since they spoke with each other."""
     random = np.random.default_rng(seed)
     by_kind = defaultdict(list)
     for index, capture in enumerate(captures):
-        by_kind[capture.kind].append(index)
+        if capture.real:
+            by_kind[capture.kind].append(index)
     number = np.zeros(len(captures), dtype=int)
     for kind in sorted(by_kind):
         order = random.permutation(by_kind[kind])
         number[order] = (np.arange(len(order)) + random.integers(count)) % count
+    recordings = sorted({capture.recording for capture in captures if not capture.real})
+    for index, capture in enumerate(captures):
+        if not capture.real:
+            number[index] = recordings.index(capture.recording) % count
     return number
+
+
+def usable(captures, least, most, seed):
+    """Captures of types of which there are enough to keep some out; of emulated types, of which any
+    number can be had, so many as of a real one. And the names of the types left out."""
+    random = np.random.default_rng(seed)
+    by_kind = defaultdict(list)
+    for capture in captures:
+        by_kind[capture.kind].append(capture)
+    chosen, few = [], []
+    for kind in sorted(by_kind):
+        own = by_kind[kind]
+        if len(own) < least:
+            few.append(kind)
+        elif own[0].real or len(own) <= most:
+            chosen += own
+        else:
+            chosen += [own[i] for i in sorted(random.permutation(len(own))[:most])]
+    return chosen, few

@@ -8,7 +8,7 @@ import numpy as np
 from . import baselines, measure
 from .data import DEPTHS, folds
 from .decision import answer
-from .splits import FOLDS
+from .splits import FOLDS, by_kind, by_maker
 
 UNKNOWN = "unknown"
 SECONDS_A_DAY = 86_400
@@ -168,9 +168,9 @@ class Table:
         if split == "session":
             groups = folds(captures, FOLDS, self.seed)
         elif split == "model":
-            groups = [capture.kind for capture in captures]
+            groups = list(map(by_kind(captures), captures))
         else:
-            groups = [capture.maker for capture in captures]
+            groups = list(map(by_maker(captures), captures))
         if len(set(groups)) < 2:
             return {}
         truth = [target(capture) for capture in captures]

@@ -22,7 +22,7 @@ class Lexicon:
         self.kinds = sorted({capture.kind for capture in captures})
         self.tokens = sorted(token for token, count in counts.items() if count >= CAPTURES_MIN)
         self.place = {token: index for index, token in enumerate(self.tokens)}
-        rows = [(row.facts, capture.kind) for capture in captures for row in capture.rows]
+        rows = [(row.facts, capture.kind) for capture in captures for row in capture.looks()]
         model = LogisticRegression(C=STRENGTH, max_iter=400)
         model.fit(self._bag([facts for facts, _ in rows]), [kind for _, kind in rows])
         coefficients, bias = model.coef_, model.intercept_

@@ -42,7 +42,7 @@ class Model:
         self.names, self.fusion, self.seed = names, fusion, seed
 
     def fit(self, captures):
-        rows = [(row, capture) for capture in captures for row in capture.rows]
+        rows = [(row, capture) for capture in captures for row in capture.looks()]
         numbers = np.array([row.numbers for row, _ in rows])
         kinds = [capture.kind for _, capture in rows]
         roles = [capture.role for _, capture in rows]

@@ -165,7 +165,9 @@ def section(title, note, results):
     lines += [f"{len(captures)} captures of {len(results.units())} units, {len(kinds)} types, "
               f"{len({c.role for c in captures})} roles, {len({c.maker for c in captures})} makers "
               "by the registry of addresses.", ""]
-    return [*lines, *types(results), *type_baselines(results), *rejection(results), *roles(results), *pace(results)]
+    if all(capture.real for capture in captures):
+        lines += [*types(results), *type_baselines(results), *rejection(results)]
+    return [*lines, *roles(results), *pace(results)]
 
 
 def report(tables, sets, trained, seed):
@@ -193,7 +195,8 @@ def report(tables, sets, trained, seed):
         "- The real devices are consumer devices recorded while they were set up, in one laboratory. They "
         "prove the method on real traffic; they say nothing about infusion pumps.",
         "- Results on emulated devices say how well the program tells our own emulators apart. Their TCP "
-        "stack is Linux; its numbers are replaced by random ones in training.",
+        "stack is Linux; its numbers are replaced by random ones in training. Their types are no products, so "
+        "the program never names them; they stand for the ways in which a role can be played.",
         "- Two of the real types with the same network module differ in nothing but what they answer to "
         "their vendor's discovery. Until they have answered it, one is taken for the other.",
         "- A new firmware can be a new device to the model: it is then not named, and evidence decides.",
@@ -215,19 +218,22 @@ def card(tables, sets, trained, model, seed, files):
         metrics.append(entry)
 
     for title, _, results in tables:
+        if not results.chosen:
+            continue
+        named = all(results.trained.captures[i].real for i in results.chosen)
         for depth in (20, None):
             part = f"{title}, {depth_name(depth)} packets"
-            scores = results.type_scores("session", depth) if results.chosen else None
+            scores = results.type_scores("session", depth) if named else None
             if scores:
                 value, bounds = scores["macro F1"]
                 metric("type macro F1", value, f"{part}, new session", bounds)
                 metric("expected calibration error", scores["calibration error"], f"{part}, new session")
-            refused = results.rejection(depth) if results.chosen else None
+            refused = results.rejection(depth) if named else None
             if refused:
                 value, bounds = refused["taken for known"]
                 metric("unknown types taken for known", value, part, bounds)
             for split in ("model", "maker"):
-                scores = results.role_scores(split, depth, "fused") if results.chosen else None
+                scores = results.role_scores(split, depth, "fused")
                 if scores:
                     metric("role macro F1, fused", scores["macro F1"][0], f"{part}, {SPLITS[split]}", scores["macro F1"][1])
                     metric("wrong role, fused", scores["wrong"][0], f"{part}, {SPLITS[split]}", scores["wrong"][1])

@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use super::refusal::Refusal;
-use crate::features;
+use crate::{Role, features};
 
 /// Format of the manifest and of the files it lists.
 pub const FORMAT: u32 = 1;
@@ -63,11 +63,21 @@ pub struct Manifest {
 #[serde(deny_unknown_fields)]
 pub struct Heads {
     /// Types of device it tells apart, in the order of the output.
-    pub types: Vec<String>,
-    /// Role of each type.
-    pub type_roles: Vec<crate::Role>,
+    pub types: Vec<Kind>,
     /// Roles it tells apart, in the order of the output.
-    pub roles: Vec<crate::Role>,
+    pub roles: Vec<Role>,
+}
+
+/// A type of device.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Kind {
+    /// What it is called, such as a product.
+    pub name: String,
+    /// Its role.
+    pub role: Role,
+    /// Whether it is a way our emulators play the role: no product, so that no device is called so.
+    pub emulated: bool,
 }
 
 /// The keys whose signatures count.
@@ -216,6 +226,11 @@ impl Signer {
         to_hex(self.0.verifying_key().as_bytes())
     }
 
+    /// What [`SIGNATURE`] holds for the bytes of a manifest.
+    pub fn signature(&self, manifest: &[u8]) -> String {
+        to_hex(&self.0.sign(&signed(manifest)).to_bytes()) + "\n"
+    }
+
     /// Lists the files in a folder and signs the list. The files are not looked into.
     ///
     /// # Errors
@@ -237,8 +252,8 @@ impl Signer {
         let mut text = serde_json::to_vec_pretty(&manifest)
             .map_err(|error| Refusal::nonsense(MANIFEST, error))?;
         text.push(b'\n');
-        let signature = to_hex(&self.0.sign(&signed(&text)).to_bytes()) + "\n";
-        for (file, bytes) in [(MANIFEST, text), (SIGNATURE, signature.into_bytes())] {
+        let signature = self.signature(&text).into_bytes();
+        for (file, bytes) in [(MANIFEST, text), (SIGNATURE, signature)] {
             let path = folder.join(file);
             std::fs::write(&path, bytes).map_err(|error| Refusal::Unreadable {
                 file: path.display().to_string(),

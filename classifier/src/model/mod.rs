@@ -21,7 +21,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 use serde::Deserialize;
 
 pub use graph::GraphFault;
-pub use manifest::{Bundle, Heads, Manifest, Signer, Trust};
+pub use manifest::{Bundle, Heads, Kind, Manifest, Signer, Trust};
 pub use opinion::{Session, Window};
 pub use refusal::Refusal;
 
@@ -102,7 +102,7 @@ impl Model {
         }
         let heads = &manifest.heads;
         let types = heads.types.len();
-        if heads.type_roles.len() != types || types == 0 || heads.roles.is_empty() {
+        if types == 0 || heads.roles.is_empty() {
             return Err(Refusal::nonsense(MANIFEST, "types or roles are missing"));
         }
         let lexicon: Lexicon = bundle.json(LEXICON)?;

@@ -77,6 +77,19 @@ impl Session {
             .collect())
     }
 
+    /// What the network says of numbers alone: log-odds of the types and then of the roles.
+    ///
+    /// # Errors
+    /// When tract cannot run the network.
+    pub fn raw(&mut self, features: &[Features]) -> Result<Vec<Vec<f32>>, Refusal> {
+        let outputs = self.run(features)?;
+        let heads = outputs.into_iter().map(|output| {
+            let [types, roles, _] = output.heads;
+            [types, roles].concat()
+        });
+        Ok(heads.collect())
+    }
+
     /// An opinion of one window, with the numbers that moved it most.
     ///
     /// # Errors
@@ -178,30 +191,34 @@ impl Model {
         let novelty = best.map_or(1.0, |best| self.novelty(best, types[best], said, place));
         Opinion {
             roles: self.roles(&types, by_roles),
-            types: self
-                .manifest
-                .heads
-                .types
-                .iter()
-                .zip(&types)
-                .map(|(name, score)| (name.clone(), f64::from(score.exp())))
-                .collect(),
+            types: self.products(&types),
             novelty,
             contributions: Vec::new(),
         }
+    }
+
+    /// Types that are products, with their chances.
+    fn products(&self, types: &[f32]) -> Vec<(String, f64)> {
+        let each = self.manifest.heads.types.iter().zip(types);
+        let products = each.filter(|(kind, _)| !kind.emulated);
+        products
+            .map(|(kind, score)| (kind.name.clone(), f64::from(score.exp())))
+            .collect()
     }
 
     /// Roles by way of the types, and as the network sees them itself.
     fn roles(&self, types: &[f32], by_roles: &[f32]) -> Vec<(Role, f64)> {
         let (share, heads) = (self.statistics.fusion.roles, &self.manifest.heads);
         let mut chances = [0.0; Role::COUNT];
-        for (role, score) in heads.type_roles.iter().zip(types) {
-            chances[role.index()] += (1.0 - share) * f64::from(score.exp());
+        for (kind, score) in heads.types.iter().zip(types) {
+            chances[kind.role.index()] += (1.0 - share) * f64::from(score.exp());
         }
         for (role, score) in heads.roles.iter().zip(log_softmax(by_roles)) {
             chances[role.index()] += share * f64::from(score.exp());
         }
-        let knows = |role: &&Role| heads.roles.contains(role) || heads.type_roles.contains(role);
+        let knows = |role: &&Role| {
+            heads.roles.contains(role) || heads.types.iter().any(|kind| kind.role == **role)
+        };
         let known = Role::ALL.iter().filter(knows);
         known.map(|role| (*role, chances[role.index()])).collect()
     }

@@ -324,7 +324,7 @@ pub(crate) struct FeaturesArgs {
     #[arg(long, default_value = "csv")]
     pub format: Table,
     /// What the devices really are: JSON, from MAC address (or any name, with a member `mac`) to
-    /// `type` and `role`. Rows of other devices are left out
+    /// `type` (or `name`, a part and a number) and `role`. Rows of other devices are left out
     #[arg(long, value_name = "FILE")]
     pub labels: Option<PathBuf>,
     /// Where to write; left out: standard output

@@ -12,13 +12,37 @@ use crate::failure::Failure;
 pub(super) struct Labels(HashMap<MacAddr, Label>);
 
 /// What one device is.
-#[derive(Default, Deserialize)]
+#[derive(Default)]
 pub(super) struct Label {
-    /// Left out when the label's own name is the address.
-    mac: Option<MacAddr>,
-    #[serde(rename = "type")]
     pub(super) kind: String,
     pub(super) role: String,
+}
+
+/// As it is written.
+#[derive(Deserialize)]
+struct Written {
+    /// Left out when the label's own name is the address.
+    mac: Option<MacAddr>,
+    /// The product; an emulated device has none.
+    #[serde(rename = "type")]
+    kind: Option<String>,
+    /// Name of an emulated device: of the part it plays, and a number.
+    name: Option<String>,
+    /// Left out of a device that has none of the roles.
+    role: Option<String>,
+}
+
+impl Written {
+    fn label(self) -> Option<Label> {
+        let part = |name: String| {
+            name.trim_end_matches(|c: char| c.is_ascii_digit())
+                .to_owned()
+        };
+        Some(Label {
+            kind: self.kind.or(self.name.map(part))?,
+            role: self.role?,
+        })
+    }
 }
 
 impl Labels {
@@ -27,17 +51,17 @@ impl Labels {
             Failure::input(format!("{} holds no labels: {why}", path.display()))
         };
         let text = std::fs::read_to_string(path).map_err(|error| bad(&error))?;
-        let named: HashMap<String, Label> =
+        let named: HashMap<String, Written> =
             serde_json::from_str(&text).map_err(|error| bad(&error))?;
         let mut labels = HashMap::new();
-        for (name, label) in named {
-            let mac = match label.mac {
+        for (name, written) in named {
+            let mac = match written.mac {
                 Some(mac) => mac,
                 None => name
                     .parse()
                     .map_err(|_| bad(&format_args!("`{name}` has no MAC address")))?,
             };
-            labels.insert(mac, label);
+            labels.extend(written.label().map(|label| (mac, label)));
         }
         Ok(Self(labels))
     }
