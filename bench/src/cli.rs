@@ -66,31 +66,38 @@ pub fn run(task: &Task) -> Result<bool> {
     };
     check_names(&options.only)?;
     let facts = Facts::collect(&options.programs);
+    let command = env::args().skip(1).collect::<Vec<_>>().join(" ");
+    let command = format!("cargo xtask bench {command}");
+    let report = |findings: Findings| {
+        let facts = facts.clone();
+        Report::new(command.clone(), args.quick, args.rounds, facts, findings)
+    };
     let mut findings = Findings::default();
     for entry in SUITES.iter().filter(|entry| wants(&options, entry)) {
         let found = (entry.run)(&options).with_context(|| format!("suite {}", entry.name))?;
         findings.samples.extend(found.samples);
         findings.absent.extend(found.absent);
+        // A run may take an hour: what it has is kept, whatever happens to the rest.
+        keep(
+            &report(findings.clone()),
+            args.json.as_deref(),
+            args.out.as_deref(),
+        )?;
     }
     let complete = complete(&findings);
-    let command = env::args().skip(1).collect::<Vec<_>>().join(" ");
-    let command = format!("cargo xtask bench {command}");
-    let report = Report::new(command, args.quick, args.rounds, facts, findings);
-    deliver(&report, args.json.as_deref(), args.out.as_deref())?;
+    print!("{}", report::table(&report(findings)));
     Ok(complete)
 }
 
-/// Prints the table, and writes the files that were asked for.
-fn deliver(report: &Report, json: Option<&Path>, out: Option<&Path>) -> Result<()> {
-    let table = report::table(report);
-    print!("{table}");
+/// Writes the files that were asked for.
+fn keep(report: &Report, json: Option<&Path>, out: Option<&Path>) -> Result<()> {
     if let Some(file) = json {
         let text = serde_json::to_string_pretty(report)?;
         write(file, &text)?;
     }
     if let Some(folder) = out {
         fs::create_dir_all(folder).with_context(|| format!("creating {}", folder.display()))?;
-        write(&folder.join("table.md"), &table)?;
+        write(&folder.join("table.md"), &report::table(report))?;
         for (name, svg) in report::plots(&report.figures) {
             write(&folder.join(name), &svg)?;
         }

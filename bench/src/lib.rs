@@ -1,6 +1,7 @@
 //! The side-by-side harness: Wardline next to its alternatives, in one run on one machine.
 
 pub mod application;
+pub mod control;
 pub mod cost;
 pub mod cpus;
 pub mod fixture;

@@ -150,6 +150,31 @@ impl Process {
             .with_context(|| format!("{path} says nothing about memory"))
     }
 
+    /// How long a thread of it was ready to run while something else had its CPU, since its start.
+    ///
+    /// # Errors
+    /// It has ended, or no thread is called so.
+    pub fn waited(&self, thread: &str) -> Result<Duration> {
+        let folder = PathBuf::from(format!("/proc/{}/task", self.child.id()));
+        let threads =
+            fs::read_dir(&folder).with_context(|| format!("reading {}", folder.display()))?;
+        let named = threads
+            .filter_map(|entry| Some(entry.ok()?.path()))
+            .find(|path| fs::read_to_string(path.join("comm")).is_ok_and(|n| n.trim() == thread))
+            .with_context(|| format!("{} has no thread {thread}", self.name))?;
+        let path = named.join("schedstat");
+        let said =
+            fs::read_to_string(&path).with_context(|| format!("reading {}", path.display()))?;
+        // Time on the CPU, time in the queue, turns (Documentation/scheduler/sched-stats.rst).
+        let queue_ns = said
+            .split_whitespace()
+            .nth(1)
+            .and_then(|ns| ns.parse().ok());
+        queue_ns
+            .map(Duration::from_nanos)
+            .with_context(|| format!("{} says something else: {said}", path.display()))
+    }
+
     /// Kills it, as a crash would.
     pub fn kill(&mut self) {
         // One that is gone already is what we want.

@@ -148,20 +148,23 @@ impl Evidence {
             Role::Dialysis,
             Role::LabAnalyser,
         ];
-        // A dock speaks for the devices of one bed, a central station for many beds; it is told who
-        // lies in them.
+        // A dock speaks for the devices of one bed, which are of several kinds; a central station for
+        // many beds, whose patients it is told of. Several of one kind, and no word of beds, may be
+        // behind a rack, a central station or a receiver of telemetry.
         let of_beds = assets
             .iter()
             .any(|asset| asset.to_lowercase().contains("bed"));
-        let (gateway, central) = if of_beds || self.says(Field::Hl7Receives, "ADT") {
-            (3.5, 5.0)
+        let (gateway, central, telemetry) = if of_beds || self.says(Field::Hl7Receives, "ADT") {
+            (3.5, 5.0, 3.0)
+        } else if of_one_kind(&assets) && self.reports_observations() {
+            (5.0, 4.5, 4.5)
         } else {
-            (6.0, 2.0)
+            (6.0, 2.0, 3.0)
         };
         let mut weights = vec![
             Weight::own(Role::DeviceGateway, gateway),
             Weight::own(Role::CentralStation, central),
-            Weight::own(Role::Telemetry, 3.0),
+            Weight::own(Role::Telemetry, telemetry),
         ];
         weights.extend(bedside.map(|role| Weight::own(role, -4.0)));
         Some(Noted {
@@ -205,6 +208,14 @@ impl Evidence {
         });
         spare.map(|at| self.noted.remove(at)).is_some()
     }
+}
+
+/// Whether names differ in nothing but their numbers.
+fn of_one_kind(names: &[String]) -> bool {
+    let letters = |name: &String| name.replace(|c: char| c.is_ascii_digit(), "");
+    let mut kinds = names.iter().map(letters);
+    let first = kinds.next();
+    kinds.all(|kind| Some(kind) == first)
 }
 
 impl Weight {

@@ -10,8 +10,10 @@ use wardline_engine::parse::parse;
 use wardline_policy::{DeviceKey, Side};
 
 use crate::Role;
-use crate::decide::{Answer, Calibration, Holder, Opinion, Steadiness, decide};
+use crate::decide::{Answer, Calibration, Holder, Opinion, Steadiness, decide_with, log_chances};
 use crate::device::Evidence;
+use crate::features::Features;
+use crate::learn::{self, Adaptation, Head, Lesson, Samples, Standing, Update, update};
 use crate::model::{Model, Refusal, Session, Window};
 use crate::observer::{Limits, Observer, Station};
 
@@ -20,9 +22,13 @@ use crate::observer::{Limits, Observer, Station};
 pub struct Identifier {
     observer: Observer,
     session: Option<Session>,
+    /// As fitted by the training, and with what was learnt here.
+    shipped: Calibration,
     calibration: Calibration,
     steadiness: Steadiness,
     devices: BTreeMap<DeviceKey, Known>,
+    learnt: Option<Adaptation>,
+    samples: Samples,
 }
 
 /// One device.
@@ -41,6 +47,8 @@ pub struct Found<'a> {
     pub device: DeviceKey,
     /// What it is taken for now.
     pub answer: &'a Answer,
+    /// The roles it may have by what was seen alone, whatever is held or was said.
+    pub seen: &'a [Role],
     /// Its role before, if that was another one.
     pub changed_from: Option<Option<Role>>,
 }
@@ -52,6 +60,7 @@ impl Identifier {
     /// When the model cannot be run.
     pub fn new(limits: Limits, model: Arc<Model>) -> Result<Self, Refusal> {
         Ok(Self {
+            shipped: model.calibration().clone(),
             calibration: model.calibration().clone(),
             session: Some(Session::new(model)?),
             ..Self::without_model(limits)
@@ -63,9 +72,12 @@ impl Identifier {
         Self {
             observer: Observer::new(limits),
             session: None,
+            shipped: Calibration::default(),
             calibration: Calibration::default(),
             steadiness: Steadiness::default(),
             devices: BTreeMap::new(),
+            learnt: None,
+            samples: Samples::default(),
         }
     }
 
@@ -89,8 +101,92 @@ impl Identifier {
         self.devices.entry(finished.device).or_default().windows += 1;
     }
 
-    /// Looks at each device of which something new is known.
-    pub fn look(&mut self, now_ns: u64, mut tell: impl FnMut(Found<'_>)) {
+    /// A person says what a device is; `None` takes it back. It is looked at anew.
+    pub fn state(&mut self, device: DeviceKey, role: Option<Role>, now_ns: u64) {
+        let known = self.devices.entry(device).or_default();
+        known.holder.confirm(role, now_ns);
+        known.looked_at = None;
+    }
+
+    /// Learns from the devices that people named. `None` without a model to begin from. What comes
+    /// out is in use at once, unless it is refused; when nothing is left to learn from, what was
+    /// learnt before is forgotten. `taken_from` is shown what was learnt from.
+    pub fn learn(
+        &mut self,
+        journal: Head,
+        standing: &BTreeMap<DeviceKey, Standing>,
+        is_alarmed: &dyn Fn(&DeviceKey) -> bool,
+        taken_from: impl FnOnce(&Lesson<'_>),
+    ) -> Option<Update> {
+        let model = Arc::clone(self.session.as_ref()?.model());
+        self.samples.retain(|device| standing.contains_key(device));
+        let none = Adaptation::none(model.base(), journal).ok()?;
+        let lesson = Lesson {
+            base: model.base(),
+            current: self.learnt.as_ref().unwrap_or(&none),
+            journal,
+            standing,
+            samples: &self.samples,
+            is_alarmed,
+            enter: self.shipped.enter as f32,
+        };
+        taken_from(&lesson);
+        let update = update(&lesson).ok()?;
+        if let Some(learnt) = update.accepted() {
+            self.adopt(Some(learnt.clone()));
+        } else if update.refusals.contains(&learn::Refusal::NothingToLearn) {
+            self.adopt(None);
+        }
+        Some(update)
+    }
+
+    /// Goes on with what was learnt and kept before. What was learnt with another model is left
+    /// out; `false` then.
+    pub fn resume(&mut self, samples: Samples, learnt: Option<Adaptation>) -> bool {
+        self.samples = samples;
+        let base = self.session.as_ref().map(|s| s.model().base().digest());
+        let fits = |learnt: &Adaptation| {
+            let base = base.as_ref().and_then(|digest| digest.as_ref().ok());
+            base == Some(&learnt.base)
+        };
+        let all = learnt.as_ref().is_none_or(fits);
+        self.adopt(learnt.filter(|_| all));
+        all
+    }
+
+    /// Something has been wrong with a device since then: nothing is learnt from what it did.
+    pub fn distrust(&mut self, device: &DeviceKey, since_ns: u64) {
+        self.samples.distrust(device, since_ns);
+    }
+
+    /// What to keep over a restart.
+    pub fn learnt(&self) -> (&Samples, Option<&Adaptation>) {
+        (&self.samples, self.learnt.as_ref())
+    }
+
+    fn adopt(&mut self, learnt: Option<Adaptation>) {
+        if self.learnt == learnt {
+            return;
+        }
+        let model = self.session.as_ref().map(Session::model);
+        self.calibration = match (&learnt, model) {
+            (Some(learnt), Some(model)) => learnt.calibration(model.base(), &self.shipped),
+            _ => self.shipped.clone(),
+        };
+        self.learnt = learnt;
+        for known in self.devices.values_mut() {
+            known.looked_at = None;
+        }
+    }
+
+    /// Looks at each device of which something new is known. Windows of devices that people named
+    /// are kept to learn from, but of none that `is_alarmed`.
+    pub fn look(
+        &mut self,
+        now_ns: u64,
+        is_alarmed: &dyn Fn(&DeviceKey) -> bool,
+        mut tell: impl FnMut(Found<'_>),
+    ) {
         for (&device, known) in &mut self.devices {
             let Some(station) = self.observer.station(device) else {
                 continue;
@@ -101,13 +197,28 @@ impl Identifier {
             }
             known.looked_at = Some(there);
             let evidence = Evidence::of(station.facts(), station.forwards_for(), station.last_ns());
-            let opinion = opinion(self.session.as_mut(), station);
-            let fresh = decide(&evidence, opinion.as_ref(), &self.calibration);
+            let features = station.features_so_far();
+            let opinion = opinion(self.session.as_mut(), station, features);
+            let (opinion, model) = (opinion.as_ref(), self.session.as_ref());
+            if known.holder.is_confirmed() {
+                let scores = log_chances(&evidence, opinion, &self.shipped);
+                // A window too soon after the last one, or of an alarmed device, is not kept.
+                if let Ok(window) = learn::Window::new(now_ns, &features, &scores) {
+                    let _ = self.samples.offer(device, window, is_alarmed(&device));
+                }
+            }
+            let change = match (&self.learnt, model) {
+                (Some(learnt), Some(session)) => learnt.change(session.model().base(), &features),
+                _ => Vec::new(),
+            };
+            let fresh = decide_with(&evidence, opinion, &self.calibration, &change);
+            let seen = fresh.roles.clone();
             let before = known.holder.role();
             let answer = known.holder.look(fresh, now_ns, &self.steadiness);
             tell(Found {
                 device,
                 answer: &answer,
+                seen: &seen,
                 changed_from: (answer.role != before).then_some(before),
             });
         }
@@ -115,9 +226,13 @@ impl Identifier {
 }
 
 /// What the model makes of a device; nothing without a model, or without traffic to speak of.
-fn opinion(session: Option<&mut Session>, station: &Station) -> Option<Opinion> {
+fn opinion(
+    session: Option<&mut Session>,
+    station: &Station,
+    features: Features,
+) -> Option<Opinion> {
     let facts = station.facts().map(|(fact, _)| fact);
-    let window = Window::new(station.features_so_far(), facts, station.key().mac);
+    let window = Window::new(features, facts, station.key().mac);
     // A plan that ran when it was made fails on no input; if it did, evidence decides alone.
     session?.opinion(&window).ok()
 }

@@ -233,21 +233,34 @@ fn laboratory_and_record() {
 
 #[test]
 fn one_address_that_speaks_for_several_is_a_gateway() {
-    let dock = [
-        (Hl7Sends, "ORU^R01^ORU_R01"),
-        (Hl7Application, "DOCK^PUMP1"),
-        (Hl7Application, "DOCK^PUMP2"),
-        (Hl7Application, "DOCK^PUMP3"),
-        (Client, "hl7"),
-    ];
-    check(&dock, Role::DeviceGateway);
-    let answer = answer(&dock);
-    assert_eq!(answer.speaks_for.len(), 3);
+    let hub = |devices: [&'static str; 3]| {
+        [
+            (Hl7Sends, "ORU^R01^ORU_R01"),
+            (Hl7Application, devices[0]),
+            (Hl7Application, devices[1]),
+            (Hl7Application, devices[2]),
+            (Client, "hl7"),
+        ]
+    };
+    let bedside = hub(["NEURON^MON1", "NEURON^VENT1", "NEURON^PUMP1"]);
+    check(&bedside, Role::DeviceGateway);
+    let answered = answer(&bedside);
+    assert_eq!(answered.speaks_for.len(), 3);
     assert!(
-        answer
+        answered
             .evidence
             .iter()
             .any(|e| e.sentence.contains("Speaks for 3 devices"))
+    );
+    // A rack of pumps, a central station, a receiver of telemetry: nothing says which.
+    let alike = answer(&hub(["NEURON^CH1", "NEURON^CH2", "NEURON^CH3"]));
+    assert_eq!(alike.role, None);
+    for role in [Role::DeviceGateway, Role::CentralStation, Role::Telemetry] {
+        assert!(alike.roles.contains(&role), "{:?}", alike.roles);
+    }
+    check(
+        &hub(["ICS^BED1", "ICS^BED2", "ICS^BED3"]),
+        Role::CentralStation,
     );
     check(
         &[

@@ -80,7 +80,7 @@ fn vectors() -> Vec<Features> {
         let mut z = state;
         z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
         z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        ((z ^ (z >> 31)) >> 40) as f32 / (1 << 22) as f32
+        ((z ^ (z >> 31)) >> 40) as f32 / (1 << 24) as f32
     };
     (0..VECTORS)
         .map(|_| std::array::from_fn::<f32, COUNT, _>(|_| number()))
@@ -189,7 +189,7 @@ fn a_missing_or_oversized_file_is_refused() {
 
 #[test]
 fn a_signed_model_that_makes_no_sense_is_refused() {
-    let other_answers = |text| replace(text, "\"outputs\":[[", "\"outputs\":[[1");
+    let other_answers = |text| replace(text, "\"outputs\":[[", "\"outputs\":[[9e9,");
     let copy = Copy::new().edit("golden.json", other_answers).sealed(3);
     assert!(matches!(
         copy.load(),

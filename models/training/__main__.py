@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from . import calibrate, data, evaluate, export, report, splits
+from . import calibrate, data, evaluate, export, prototypes, report, splits
 from .model import Fusion, Model
 
 REAL = "Consumer devices recorded while somebody set them up."
@@ -36,7 +36,8 @@ def main():
     model = Model(names, fused, seed).fit(captures)
     novelty = calibrate.novelty(captures, looks)
     folder = Path(plan["bundle"])
-    export.write(model, export.statistics(model, captures, novelty), decision, folder, plan["vectors"])
+    base = prototypes.document(model, captures, opinions["session"], decision, roles)
+    export.write(model, export.statistics(model, captures, novelty), decision, base, folder, plan["vectors"])
     real = {capture.kind for capture in captures if capture.real}
     export.dump(Path(plan["heads"]), {
         "types": [

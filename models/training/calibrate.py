@@ -107,7 +107,7 @@ def decision(captures, looks, judges, names):
 
     Those with the best log-loss over new sessions and unseen types; the quantiles of each role from
     new sessions alone; and the least certainty at which the model alone names a role that hardly
-    ever names a wrong one, be the type or the maker unseen."""
+    ever names a wrong one, be the type or the maker unseen, after few packets or many."""
     evidence = {(i, d): captures[i].at(d).evidence for i in range(len(captures)) for d in DEPTHS}
     truth = [names.index(capture.role) for capture in captures]
 
@@ -132,19 +132,29 @@ def decision(captures, looks, judges, names):
         rank = min(len(scores) - 1, int(np.ceil((len(scores) + 1) * CONFORMAL)) - 1)
         # A set is of use only between "sure" and "all".
         best.quantiles[role] = float(round(np.clip(scores[rank], 0.5, 0.85), 4))
-    unseen = [pair for split in ("model", "maker") for pair in told(split, share)]
+    unseen = {
+        (split, depth): [pair for (_, d), pair in zip(looks[split], told(split, share)) if d == depth]
+        for split in ("model", "maker")
+        for depth in DEPTHS
+    }
 
     def wrong(enter):
-        """The larger share, of real and of emulated devices."""
+        """By split, depth, and whether devices are real: early looks are the rash ones."""
         tried = replace(best, enter_alone=enter)
-        named = {True: [], False: []}
-        for true, said, opinion, real in unseen:
-            named[real].append(answer(said, opinion, tried, names)[0] not in (None, names[true]))
-        return max(np.mean(found) for found in named.values() if found)
+        named = {}
+        for place, pairs in unseen.items():
+            for true, said, opinion, real in pairs:
+                role = answer(said, opinion, tried, names)[0]
+                named.setdefault((*place, real), []).append(role not in (None, names[true]))
+        return {place: np.mean(found) for place, found in named.items()}
 
     # What is named wrongly with evidence for it is not the threshold's doing.
-    allowed = wrong(1.0) + WRONG_MAX
-    best.enter_alone = next((enter for enter in ENTER_ALONE if wrong(enter) <= allowed), ENTER_ALONE[-1])
+    bound = wrong(1.0)
+
+    def bearable(enter):
+        return all(share <= bound[place] + WRONG_MAX for place, share in wrong(enter).items())
+
+    best.enter_alone = next((enter for enter in ENTER_ALONE if bearable(enter)), ENTER_ALONE[-1])
     return best, share
 
 

@@ -110,19 +110,33 @@ class Table:
             found.append((i, captures[i].role, named or UNKNOWN, options, sure))
         return found
 
+    def lone_roles(self, split):
+        """Roles of one single type (or maker): without it, nothing of them is left to learn from."""
+        group = {"model": lambda c: c.kind, "maker": lambda c: c.maker}.get(split)
+        if group is None:
+            return set()
+        groups = {}
+        for i in self.chosen:
+            capture = self.trained.captures[i]
+            groups.setdefault(capture.role, set()).add(group(capture))
+        return {role for role, found in groups.items() if len(found) == 1}
+
     def role_scores(self, split, depth, way):
         found = self.roles(split, depth, way)
-        # A role of one single type cannot be learnt without it.
         if not found:
             return None
         indices = [i for i, *_ in found]
         pairs = [(true, named) for _, true, named, *_ in found]
         f1 = self._summary(lambda items: measure.macro_f1(*zip(*items)), indices, pairs)
+        lone = self.lone_roles(split)
+        learnable = self._summary(lambda items: measure.macro_f1(*zip(*items), without=lone), indices, pairs)
         wrong = [named not in (true, UNKNOWN) for true, named in pairs]
         sets = [(true, options) for _, true, _, options, _ in found if options]
         return {
             "captures": len(found),
             "macro F1": f1,
+            "macro F1, learnable": learnable,
+            "lone": lone,
             "coverage": float(np.mean([named != UNKNOWN for _, named in pairs])),
             "wrong": self._summary(lambda items: float(np.mean(items)), indices, wrong),
             "set holds the truth": float(np.mean([t in o for t, o in sets])) if sets else None,

@@ -8,6 +8,8 @@ import onnx
 import onnxruntime
 from onnx import TensorProto, helper, numpy_helper
 
+from .prototypes import floats
+
 OPSET = 17
 IR_VERSION = 8
 OUTPUTS = ("types", "roles", "place")
@@ -55,18 +57,18 @@ def graph(model):
 
 
 def random_vectors(seed, count, width):
-    """SplitMix64, 24 bits of each number, from 0 to 4: the same in every language."""
+    """SplitMix64, 24 bits of each number, from 0 to 1 as shares are: the same in every language."""
     mask, state, numbers = (1 << 64) - 1, seed, []
     for _ in range(count * width):
         state = (state + 0x9E3779B97F4A7C15) & mask
         z = state
         z = ((z ^ (z >> 30)) * 0xBF58476D1CE4E5B9) & mask
         z = ((z ^ (z >> 27)) * 0x94D049BB133111EB) & mask
-        numbers.append(((z ^ (z >> 31)) >> 40) / (1 << 22))
+        numbers.append(((z ^ (z >> 31)) >> 40) / (1 << 24))
     return np.array(numbers, dtype=np.float32).reshape(count, width)
 
 
-def write(model, statistics, calibration, folder, vectors_file):
+def write(model, statistics, calibration, base, folder, vectors_file):
     """Writes everything but the manifest, which is made and signed by whoever holds the key."""
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
@@ -92,6 +94,7 @@ def write(model, statistics, calibration, folder, vectors_file):
     dump(folder / "lexicon.json", model.lexicon.document())
     dump(folder / "statistics.json", statistics)
     dump(folder / "calibration.json", calibration.document())
+    dump(folder / "prototypes.json", base)
 
 
 def check_against_training(model, run):
@@ -128,11 +131,6 @@ def statistics(model, captures, novelty):
 
 def short(number):
     return float(f"{number:.5g}")
-
-
-def floats(numbers):
-    """Shortest decimal digits that give the same 32 bits again."""
-    return [float(str(number)) for number in np.asarray(numbers, dtype=np.float32)]
 
 
 def dump(path, document):

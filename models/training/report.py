@@ -10,6 +10,7 @@ SPLITS = {
     "model": "unseen type (leave one out)",
     "maker": "unseen maker (leave one out)",
 }
+NOUNS = {"model": "type", "maker": "maker"}
 WAYS = ("fused", "evidence only", "model only", "model only, always answering")
 
 
@@ -126,6 +127,10 @@ def roles(results):
             recalls = ", ".join(f"{role} {percent(value)}" for role, value in scores["recall"].items())
             lines += [f"Fused, {SPLITS[split]}, whole captures: recall {recalls}. "
                       f"Mistakes: {counted(scores['mistakes'])}.", ""]
+            if scores["lone"]:
+                lone = ", ".join(sorted(scores["lone"]))
+                lines += [f"Macro F1 over the roles that have another {NOUNS[split]} to learn from, that is "
+                          f"without {lone}: {interval(scores['macro F1, learnable'])}.", ""]
     lines += role_baselines(results)
     return lines
 
@@ -236,6 +241,8 @@ def card(tables, sets, trained, model, seed, files):
                 scores = results.role_scores(split, depth, "fused")
                 if scores:
                     metric("role macro F1, fused", scores["macro F1"][0], f"{part}, {SPLITS[split]}", scores["macro F1"][1])
+                    value, bounds = scores["macro F1, learnable"]
+                    metric("role macro F1, fused, roles with another to learn from", value, f"{part}, {SPLITS[split]}", bounds)
                     metric("wrong role, fused", scores["wrong"][0], f"{part}, {SPLITS[split]}", scores["wrong"][1])
     datasets = [
         {

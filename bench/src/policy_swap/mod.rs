@@ -9,7 +9,7 @@ mod peers;
 mod size;
 mod wardline;
 
-use std::fs;
+use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -156,7 +156,7 @@ impl Run<'_> {
     }
 
     fn wardline(&self, corner: &Corner) -> Result<Vec<Measure>> {
-        /// Long enough for the conversations to begin, and for a look at rounds without a change.
+        /// Long enough for the conversations to begin.
         const MOMENT: Duration = Duration::from_millis(500);
         let folder = self.folder.join("wardline");
         if folder.exists() {
@@ -165,16 +165,21 @@ impl Run<'_> {
         let mut gateway = Gateway::start(&folder, &self.options.programs, self.cpus)?;
         gateway.apply(&self.file(BEFORE, "json"))?;
         interrupt::sleep(MOMENT)?;
-        gateway.longest_round()?;
-        interrupt::sleep(MOMENT)?;
-        let without = gateway.longest_round()?;
         let swap = gateway.apply(&self.file(corner.size, corner.format.ending()))?;
+        interrupt::sleep(MOMENT)?;
+        let without = gateway.at_rest(swap.answered)?;
         let us = |time: Duration| time.as_secs_f64() * 1e6;
         Ok(vec![
             Measure("apply to in force", "s", swap.in_force.as_secs_f64()),
             Measure("apply to answered", "s", swap.answered.as_secs_f64()),
-            Measure("data path stall", "us", us(swap.stall)),
-            Measure("data path stall without a swap", "us", us(without)),
+            Measure("data path stall", "us", us(swap.meanwhile.stall)),
+            Measure("data path stall without a swap", "us", us(without.stall)),
+            Measure("worker kept off its CPU", "us", us(swap.meanwhile.waited)),
+            Measure(
+                "worker kept off its CPU without a swap",
+                "us",
+                us(without.waited),
+            ),
             Measure("resident memory", "MiB", gateway.memory_mib()?),
         ])
     }
@@ -208,7 +213,10 @@ impl Run<'_> {
     fn write(&self, corner: &Corner) -> Result<()> {
         let write = |size, ending: &str, text: String| {
             let path = self.file(size, ending);
-            fs::write(&path, text).with_context(|| format!("writing {}", path.display()))
+            // Written out before anything is measured, not by the kernel in the middle of it.
+            fs::write(&path, text)
+                .and_then(|()| File::open(&path)?.sync_all())
+                .with_context(|| format!("writing {}", path.display()))
         };
         write(BEFORE, "json", BEFORE.policy(Format::Json)?)?;
         let (size, format) = (corner.size, corner.format);

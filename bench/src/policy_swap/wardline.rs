@@ -9,9 +9,10 @@ use anyhow::{Context, Result, bail};
 use etherparse::PacketBuilder;
 use tokio::runtime::Runtime;
 use wardline_capture::{Packet, PcapngWriter};
-use wardline_control::{Client, ClientError, EventKind};
+use wardline_control::{Client, EventKind};
 
 use super::size::{mac, port, server};
+use crate::control::connect;
 use crate::cpus::Cpus;
 use crate::interrupt;
 use crate::process::{Process, bound_to};
@@ -22,10 +23,12 @@ const TALKERS: u32 = 10;
 const RULES: u32 = 100;
 /// Frames of each device.
 const CONVERSATIONS: u32 = 100;
-/// How long a start or a policy may take.
+/// How long a policy may take.
 const PATIENCE: Duration = Duration::from_secs(60);
 /// Longest wait for events in one call, in milliseconds.
 const WAIT_MS: u32 = 200;
+/// DPDK's name for the thread of the first worker.
+const WORKER: &str = "rte-worker-1";
 const MEMORY_MIB: u32 = 256;
 const BUFFERS: u32 = 16_384;
 
@@ -47,8 +50,17 @@ pub struct Swap {
     pub in_force: Duration,
     /// From the command to its end: in force and saved.
     pub answered: Duration,
-    /// Longest round of the worker meanwhile.
+    /// What happened to the data path meanwhile.
+    pub meanwhile: DataPath,
+}
+
+/// What happened to the data path in a stretch of time.
+#[derive(Debug, Clone, Copy)]
+pub struct DataPath {
+    /// Longest round of the worker.
     pub stall: Duration,
+    /// How long the worker was ready to run while something else had its CPU.
+    pub waited: Duration,
 }
 
 impl Gateway {
@@ -91,7 +103,7 @@ impl Gateway {
     /// It is refused, or does not come into force.
     pub fn apply(&mut self, policy: &Path) -> Result<Swap> {
         let mut next = self.last_event()?;
-        self.longest_round()?;
+        let before = self.look()?;
         let mut command = bound_to(&[self.cpus.rest], self.programs.join("wardline"));
         command
             .args(["policy", "apply"])
@@ -123,15 +135,37 @@ impl Gateway {
         Ok(Swap {
             in_force,
             answered,
-            stall: self.longest_round()?,
+            meanwhile: self.since(&before)?,
         })
     }
 
-    /// Longest round of the worker since the last call.
+    /// What happens to the data path when nobody changes anything for so long.
     ///
     /// # Errors
     /// It does not answer, or forwards nothing.
-    pub fn longest_round(&mut self) -> Result<Duration> {
+    pub fn at_rest(&mut self, time: Duration) -> Result<DataPath> {
+        let before = self.look()?;
+        interrupt::sleep(time)?;
+        self.since(&before)
+    }
+
+    fn since(&mut self, before: &DataPath) -> Result<DataPath> {
+        let now = self.look()?;
+        Ok(DataPath {
+            waited: now.waited - before.waited,
+            ..now
+        })
+    }
+
+    /// Longest round since the last look, and how long the worker has waited since its start.
+    fn look(&mut self) -> Result<DataPath> {
+        Ok(DataPath {
+            stall: self.longest_round()?,
+            waited: self.process.waited(WORKER)?,
+        })
+    }
+
+    fn longest_round(&mut self) -> Result<Duration> {
         self.process.check()?;
         let status = self.runtime.block_on(self.client.status())?;
         if status.counters.ward.forwarded == 0 {
@@ -159,19 +193,6 @@ impl Gateway {
             }
             next = batch.next_seq;
         }
-    }
-}
-
-fn connect(runtime: &Runtime, socket: &Path, process: &mut Process) -> Result<Client> {
-    let deadline = Instant::now() + PATIENCE;
-    loop {
-        process.check()?;
-        match runtime.block_on(Client::connect(socket, "wardline-bench")) {
-            Ok(client) => return Ok(client),
-            Err(ClientError::Connect { .. }) if Instant::now() < deadline => {}
-            Err(error) => bail!("{error}"),
-        }
-        interrupt::sleep(Duration::from_millis(20))?;
     }
 }
 

@@ -18,7 +18,8 @@ use crate::process::{Process, bound_to, output};
 /// Where Debian puts the variant with DPDK.
 const VSWITCHD: &str = "/usr/lib/openvswitch-switch-dpdk/ovs-vswitchd-dpdk";
 const SCHEMA: &str = "/usr/share/openvswitch/vswitch.ovsschema";
-/// Its packet pool: 262,144 buffers at most, whatever the ports need.
+/// Its packet pool: so many buffers at most, whatever the ports need.
+const BUFFERS_MAX: u32 = 262_144;
 const MEMORY_MIB: u64 = 1_024;
 /// How long an answer may take: while its ports are set up, every frame goes through its slow path.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -52,6 +53,13 @@ impl System for Ovs {
     }
 
     fn start(&self, bench: &Bench<'_>) -> Result<Box<dyn Running>> {
+        let needed = Bench::buffers(bench.corner);
+        if needed > BUFFERS_MAX {
+            bail!(
+                "its packet pool has {BUFFERS_MAX} buffers at most, and {needed} are needed for the \
+                 frames that both ports keep"
+            );
+        }
         let folder = Folder(bench.folder.to_owned());
         let database = folder.start_database(bench.cpus)?;
         folder.configure(bench)?;

@@ -2,27 +2,25 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant};
+use std::path::Path;
+use std::time::Duration;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result};
 use tokio::runtime::Runtime;
+use wardline_control::Client;
 use wardline_control::view::{SideCounters, Status};
-use wardline_control::{Client, ClientError};
 use wardline_policy::Reason;
 
 use super::corner::{Corner, Mix};
 use super::system::{Bench, Reading, Running, System};
 use super::traffic::traffic;
-use crate::interrupt;
+use crate::control::connect;
 use crate::process::{Process, bound_to};
 
 /// Bytes of a packet buffer with its description, on ordinary pages.
 const BUFFER_BYTES: u64 = 2_056;
 /// What DPDK and the rings take beside the buffers, in MiB.
 const BESIDE_MIB: u64 = 96;
-/// How long it may take to compile the policy and start.
-const PATIENCE: Duration = Duration::from_secs(60);
 
 /// The fast path of this repository.
 #[derive(Debug, Clone, Copy)]
@@ -117,19 +115,6 @@ flows_per_device = {flows}
 
 fn write(path: &Path, bytes: &[u8]) -> Result<()> {
     fs::write(path, bytes).with_context(|| format!("writing {}", path.display()))
-}
-
-fn connect(runtime: &Runtime, socket: &PathBuf, process: &mut Process) -> Result<Client> {
-    let deadline = Instant::now() + PATIENCE;
-    loop {
-        process.check()?;
-        match runtime.block_on(Client::connect(socket, "wardline-bench")) {
-            Ok(client) => return Ok(client),
-            Err(ClientError::Connect { .. }) if Instant::now() < deadline => {}
-            Err(error) => bail!("{error}"),
-        }
-        interrupt::sleep(Duration::from_millis(20))?;
-    }
 }
 
 /// The reasons frames may have once every conversation is known.

@@ -76,6 +76,21 @@ pub enum Kind {
     Scan,
 }
 
+impl Kind {
+    /// Its name, as in the alerts that are kept.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::NewPeer => "new-peer",
+            Self::NewService => "new-service",
+            Self::NewDirection => "new-direction",
+            Self::RoleDrift => "role-drift",
+            Self::Volume => "volume",
+            Self::Beacon => "beacon",
+            Self::Scan => "scan",
+        }
+    }
+}
+
 /// Why an alert exists. Observations that share a cause belong to one alert.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]

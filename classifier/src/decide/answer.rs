@@ -5,7 +5,8 @@ use std::collections::HashSet;
 use serde::Serialize;
 
 use super::change::what_would_change;
-use super::{Calibration, Chances, Contribution, Opinion, fuse};
+use super::fuse::scores;
+use super::{Calibration, Chances, Contribution, Opinion};
 use crate::device::{Evidence, Noted};
 use crate::knowledge::{Identity, Meaning};
 use crate::{Field, Role, Strength};
@@ -102,10 +103,34 @@ pub enum NamedBy {
 
 /// Answers from all that is known at one time, without regard to earlier answers.
 pub fn decide(evidence: &Evidence, opinion: Option<&Opinion>, calibration: &Calibration) -> Answer {
+    decide_with(evidence, opinion, calibration, &[])
+}
+
+/// The logarithms of the chances at temperature 1, of each role and of none: what is learnt from.
+pub fn log_chances(
+    evidence: &Evidence,
+    opinion: Option<&Opinion>,
+    calibration: &Calibration,
+) -> Vec<f32> {
+    let whole = evidence.as_a_whole();
+    let noted = evidence.noted().iter().chain(&whole);
+    scores(noted.map(|noted| &noted.meaning), opinion, calibration).log_chances()
+}
+
+/// As [`decide`], with what was learnt on the box: changes of the log-odds of each role, and of
+/// none; empty changes nothing.
+pub fn decide_with(
+    evidence: &Evidence,
+    opinion: Option<&Opinion>,
+    calibration: &Calibration,
+    learnt: &[f32],
+) -> Answer {
     let whole = evidence.as_a_whole();
     let noted: Vec<&Noted> = evidence.noted().iter().chain(&whole).collect();
     let meanings = noted.iter().map(|noted| &noted.meaning);
-    let chances = fuse(meanings.clone(), opinion, calibration);
+    let chances = scores(meanings.clone(), opinion, calibration)
+        .changed_by(learnt)
+        .chances(calibration.temperature);
     let set = conformal_set(&chances, calibration);
     let conflict = conflict(&set, &noted);
     let role = named(&set, &chances, meanings, calibration).filter(|_| conflict.is_none());

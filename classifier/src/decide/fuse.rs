@@ -35,6 +35,40 @@ impl Chances {
     }
 }
 
+/// Log-odds before the temperature: of each role, and of none of them.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Scores {
+    by_role: [f64; Role::COUNT],
+    other: f64,
+}
+
+impl Scores {
+    /// With what was learnt on the box added: a number for each role, and for none.
+    pub fn changed_by(mut self, learnt: &[f32]) -> Self {
+        let all = self.by_role.iter_mut().chain([&mut self.other]);
+        for (score, change) in all.zip(learnt) {
+            *score += f64::from(*change);
+        }
+        self
+    }
+
+    /// Logarithms of the chances at temperature 1: of each role, and of none.
+    pub fn log_chances(&self) -> Vec<f32> {
+        let chances = self.chances(1.0);
+        let all = chances.by_role.iter().chain([&chances.other]);
+        all.map(|chance| chance.max(f64::from(f32::MIN_POSITIVE)).ln() as f32)
+            .collect()
+    }
+
+    /// The chances.
+    pub fn chances(&self, temperature: f64) -> Chances {
+        softmax(
+            self.by_role.map(|s| s / temperature),
+            self.other / temperature,
+        )
+    }
+}
+
 /// Adds up all evidence and the opinion of a model, if there is one.
 ///
 /// Before anything is seen, a device has any role with the same small chance. A model replaces
@@ -45,15 +79,21 @@ pub fn fuse<'a>(
     opinion: Option<&Opinion>,
     calibration: &Calibration,
 ) -> Chances {
+    scores(evidence, opinion, calibration).chances(calibration.temperature)
+}
+
+/// The same before the temperature.
+pub(super) fn scores<'a>(
+    evidence: impl IntoIterator<Item = &'a Meaning>,
+    opinion: Option<&Opinion>,
+    calibration: &Calibration,
+) -> Scores {
     let evidence = add_up(evidence);
-    let (mut scores, mut other) = base(opinion, calibration);
-    for (score, evidence) in scores.iter_mut().zip(evidence) {
+    let (mut by_role, other) = base(opinion, calibration);
+    for (score, evidence) in by_role.iter_mut().zip(evidence) {
         *score += calibration.evidence_weight * evidence;
     }
-    for score in scores.iter_mut().chain([&mut other]) {
-        *score /= calibration.temperature;
-    }
-    softmax(scores, other)
+    Scores { by_role, other }
 }
 
 /// Log-odds of the evidence for each role. A row of the tables counts once, where it weighs most;

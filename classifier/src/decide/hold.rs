@@ -51,6 +51,11 @@ impl Holder {
         self.held.map(|held| held.role)
     }
 
+    /// Whether a person said what the device is.
+    pub fn is_confirmed(&self) -> bool {
+        self.held.is_some_and(|held| held.confirmed)
+    }
+
     /// A person says what the device is; `None` takes it back.
     pub fn confirm(&mut self, role: Option<Role>, time_ns: u64) {
         *self = Self::default();

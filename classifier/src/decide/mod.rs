@@ -12,7 +12,7 @@ mod fuse;
 mod hold;
 mod opinion;
 
-pub use answer::{Answer, Named, NamedBy, Reason, decide};
+pub use answer::{Answer, Named, NamedBy, Reason, decide, decide_with, log_chances};
 pub use calibration::{Calibration, CalibrationError};
 pub use fuse::{Chances, fuse};
 pub use hold::{Holder, Steadiness};

@@ -23,6 +23,7 @@ use super::digest::Digest;
 use super::record::Head;
 use super::sample::{Example, FEATURES, SCORES, Window};
 use crate::Role;
+use crate::decide::Calibration;
 
 /// As many devices of training a shipped middle counts for.
 const SHIPPED_DEVICES: f32 = 4.0;
@@ -95,7 +96,15 @@ impl Adaptation {
 
     /// The scores of a window with what was learnt, before the temperature.
     pub fn scores(&self, base: &Base, window: &Window) -> Vec<f32> {
-        let place = base.standardise(window.features());
+        let change = self.change(base, window.features());
+        let scores = window.scores().iter().zip(change);
+        scores.map(|(score, change)| score + change).collect()
+    }
+
+    /// How what was learnt changes the scores of a window with these features: of each role, and
+    /// of none.
+    pub fn change(&self, base: &Base, features: &[f32]) -> Vec<f32> {
+        let place = base.standardise(features);
         let shipped = base.prototypes.iter();
         let shipped = shipped.map(|(role, p)| (*role, p.mean.as_slice(), p.spread));
         let here = base.prototypes.iter();
@@ -104,16 +113,23 @@ impl Adaptation {
             .map(|(role, p)| (*role, p.mean.as_slice(), p.spread))
             .chain(self.moved());
         let (before, after) = (nearness(&place, shipped), nearness(&place, here));
-        let change = after
+        after
             .iter()
             .zip(before)
-            .map(|(after, before)| (after.max(LEAST_CHANCE) / before.max(LEAST_CHANCE)).ln());
-        window
-            .scores()
-            .iter()
-            .zip(change)
-            .map(|(s, c)| s + c)
+            .map(|(after, before)| (after.max(LEAST_CHANCE) / before.max(LEAST_CHANCE)).ln())
             .collect()
+    }
+
+    /// The constants of the decision with what was learnt.
+    pub fn calibration(&self, base: &Base, shipped: &Calibration) -> Calibration {
+        let quantile = |role: &Role| (*role, f64::from(self.quantile(base, *role)));
+        let mut quantiles = shipped.quantiles.clone();
+        quantiles.extend(self.quantiles.keys().map(quantile));
+        Calibration {
+            temperature: f64::from(self.temperature),
+            quantiles,
+            ..shipped.clone()
+        }
     }
 
     /// The chance of each role, and of none, with what was learnt.

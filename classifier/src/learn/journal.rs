@@ -14,7 +14,10 @@ use std::path::{Path, PathBuf};
 
 use ed25519_dalek::{SigningKey, VerifyingKey};
 
+use super::bundle::Bundle;
+use super::digest::Digest;
 use super::record::{Action, Head, Record, Sealed, Statement, undone};
+use super::update::Lesson;
 use super::verify::{Fault, Verified, VerifyError, verify};
 
 const RECORDS: &str = "journal.jsonl";
@@ -142,6 +145,21 @@ impl Journal {
     /// The end of the journal, to be kept elsewhere too.
     pub fn head(&self) -> Head {
         self.head
+    }
+
+    /// What a lesson is learnt from, signed, for retraining elsewhere. Pseudonyms of devices are the
+    /// same in all bundles of this box.
+    ///
+    /// # Errors
+    /// When it cannot be written as JSON.
+    pub fn bundle(
+        &self,
+        lesson: &Lesson<'_>,
+        schema: Digest,
+        made_ns: u64,
+    ) -> Result<Vec<u8>, serde_json::Error> {
+        let secret = Digest::of(&[b"wardline pseudonyms\n", &self.key.to_bytes()]);
+        Bundle::new(lesson, schema, made_ns, &secret.0)?.seal(&self.key)
     }
 
     fn check(&self, statement: &Statement) -> Result<(), AppendError> {

@@ -20,18 +20,20 @@ pub const MANIFEST: &str = "manifest.json";
 /// Signature of the manifest in hexadecimal digits.
 pub const SIGNATURE: &str = "manifest.sig";
 /// The files of a model, each with the most bytes it may have.
-pub const FILES: [(&str, u64); 5] = [
+pub const FILES: [(&str, u64); 6] = [
     (GRAPH, 4 << 20),
     (LEXICON, 4 << 20),
     (STATISTICS, 2 << 20),
     (CALIBRATION, 64 << 10),
     (GOLDEN, 1 << 20),
+    (PROTOTYPES, 2 << 20),
 ];
 pub(super) const GRAPH: &str = "model.onnx";
 pub(super) const LEXICON: &str = "lexicon.json";
 pub(super) const STATISTICS: &str = "statistics.json";
 pub(super) const CALIBRATION: &str = "calibration.json";
 pub(super) const GOLDEN: &str = "golden.json";
+pub(super) const PROTOTYPES: &str = "prototypes.json";
 
 /// What our model is called.
 const NAME: &str = "wardline";

@@ -27,8 +27,9 @@ pub use refusal::Refusal;
 
 use crate::decide::Calibration;
 use crate::features::{self, Features};
+use crate::learn::Base;
 use lexicon::Lexicon;
-use manifest::{CALIBRATION, GOLDEN, GRAPH, LEXICON, MANIFEST, SIGNATURE, STATISTICS};
+use manifest::{CALIBRATION, GOLDEN, GRAPH, LEXICON, MANIFEST, PROTOTYPES, SIGNATURE, STATISTICS};
 use plans::Plans;
 use statistics::Statistics;
 
@@ -36,7 +37,7 @@ use statistics::Statistics;
 const GOLDEN_DIFFERENCE: f32 = 1e-5;
 
 /// The model that this program was built with.
-const BUILT_IN: [(&str, &[u8]); 7] = [
+const BUILT_IN: [(&str, &[u8]); 8] = [
     (
         MANIFEST,
         include_bytes!("../../../models/wardline/manifest.json"),
@@ -62,6 +63,10 @@ const BUILT_IN: [(&str, &[u8]); 7] = [
         GOLDEN,
         include_bytes!("../../../models/wardline/golden.json"),
     ),
+    (
+        PROTOTYPES,
+        include_bytes!("../../../models/wardline/prototypes.json"),
+    ),
 ];
 
 /// A model that passed all checks.
@@ -72,6 +77,7 @@ pub struct Model {
     lexicon: Lexicon,
     statistics: Statistics,
     calibration: Calibration,
+    base: Base,
 }
 
 impl Model {
@@ -118,6 +124,8 @@ impl Model {
             lexicon,
             statistics,
             calibration,
+            base: Base::from_json(bundle.file(PROTOTYPES))
+                .map_err(|error| Refusal::nonsense(PROTOTYPES, error))?,
         };
         model.answers_as_made(&bundle.json(GOLDEN)?)?;
         Ok(model)
@@ -131,6 +139,11 @@ impl Model {
     /// The constants of the decision that were fitted with it.
     pub fn calibration(&self) -> &Calibration {
         &self.calibration
+    }
+
+    /// What is learnt from on the box.
+    pub fn base(&self) -> &Base {
+        &self.base
     }
 
     /// Golden vectors, one window and many at a time.

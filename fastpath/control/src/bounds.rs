@@ -7,8 +7,11 @@ pub const POLICY_BYTES: usize = 128 * 1024 * 1024;
 /// Bytes of one message on the socket; a policy document in JSON quotes, with room.
 pub const MESSAGE_BYTES: usize = 2 * POLICY_BYTES + 1024 * 1024;
 
-/// Bytes of a name (of a client, of a policy).
+/// Bytes of a name (of a client, of a policy, of a person).
 pub const NAME_BYTES: usize = 256;
+
+/// Bytes of a reason that a person gives.
+pub const REASON_BYTES: usize = 1_024;
 
 /// Entries of one page of devices, flows or events. Larger wishes get this many.
 pub const PAGE: u32 = 1_000;

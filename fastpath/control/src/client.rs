@@ -10,8 +10,8 @@ use tokio::net::UnixStream;
 
 use crate::transport::client_transport;
 use crate::view::{
-    Applied, ApplyOptions, DevicesPage, Diagnostic, EventBatch, FlowFilter, FlowsPage, Hello,
-    PolicyInForce, PolicyText, Refused, Status,
+    AlertsPage, Applied, ApplyOptions, DevicesPage, Diagnostic, EventBatch, FlowFilter, FlowsPage,
+    Hello, PolicyInForce, PolicyText, Refused, RoleStatement, Status,
 };
 use crate::{ControlClient, PROTOCOL_VERSION};
 
@@ -139,6 +139,32 @@ impl Client {
             .rpc
             .flows(within(CALL), filter, cursor, limit)
             .await??)
+    }
+
+    /// See [`Control::state_role`](crate::Control::state_role).
+    pub async fn state_role(&self, statement: RoleStatement) -> Result<u64, ClientError> {
+        Ok(self.rpc.state_role(within(CALL), statement).await??)
+    }
+
+    /// See [`Control::export_lessons`](crate::Control::export_lessons).
+    pub async fn export_lessons(&self) -> Result<String, ClientError> {
+        Ok(self.rpc.export_lessons(within(CALL)).await??)
+    }
+
+    /// See [`Control::alerts`](crate::Control::alerts).
+    pub async fn alerts(&self, cursor: u64, limit: u32) -> Result<AlertsPage, ClientError> {
+        Ok(self.rpc.alerts(within(CALL), cursor, limit).await??)
+    }
+
+    /// See [`Control::accept_alert`](crate::Control::accept_alert).
+    pub async fn accept_alert(
+        &self,
+        id: u64,
+        who: String,
+        reason: String,
+    ) -> Result<(), ClientError> {
+        let answer = self.rpc.accept_alert(within(CALL), id, who, reason);
+        Ok(answer.await??)
     }
 
     /// See [`Control::policy_show`](crate::Control::policy_show).

@@ -7,8 +7,8 @@
 )]
 
 use crate::view::{
-    Applied, ApplyOptions, DevicesPage, Diagnostic, EventBatch, FlowFilter, FlowsPage, Hello,
-    PolicyInForce, PolicyText, Refused, Status,
+    AlertsPage, Applied, ApplyOptions, DevicesPage, Diagnostic, EventBatch, FlowFilter, FlowsPage,
+    Hello, PolicyInForce, PolicyText, Refused, RoleStatement, Status,
 };
 
 /// What a client may ask of the fast path.
@@ -26,6 +26,20 @@ pub trait Control {
     /// One page of conversations. A page may be empty and yet have a `next`: the table is read
     /// in pieces while traffic goes on, so this is not a picture of one instant.
     async fn flows(filter: FlowFilter, cursor: u64, limit: u32) -> Result<FlowsPage, Refused>;
+
+    /// Writes down what a person says of a device and holds to it: a confirmation, a correction,
+    /// or that neither counts any more. Answers with the number of the record.
+    async fn state_role(statement: RoleStatement) -> Result<u64, Refused>;
+
+    /// What is learnt from devices that people named, without addresses, signed by the box: a line of
+    /// JSON for retraining elsewhere.
+    async fn export_lessons() -> Result<String, Refused>;
+
+    /// One page of alerts, those that ended lately included. `cursor` is 0 or the last page's `next`.
+    async fn alerts(cursor: u64, limit: u32) -> Result<AlertsPage, Refused>;
+
+    /// What this alert is about is usual for its device from now on.
+    async fn accept_alert(id: u64, who: String, reason: String) -> Result<(), Refused>;
 
     /// The document in force, as it was given.
     async fn policy_show() -> Result<PolicyInForce, Refused>;

@@ -582,6 +582,35 @@ pub enum EventKind {
         /// The heaviest evidence, in a sentence.
         because: String,
     },
+    /// A person said what a device is.
+    RoleStated {
+        /// Its role; absent: what was said before counts no more.
+        role: Option<String>,
+        /// Who said it.
+        who: String,
+    },
+    /// A device does not behave as it used to, or does again.
+    Behaviour {
+        /// Number of the alert.
+        alert: u64,
+        /// What happened to it.
+        change: AlertChange,
+        /// How grave it is, in percent.
+        score_percent: u8,
+        /// What is wrong, the gravest first.
+        reasons: Vec<String>,
+        /// The alert about another device that was told for the same peer.
+        part_of: Option<u64>,
+    },
+    /// A person said that what an alert is about is usual for the device from now on.
+    AlertAccepted {
+        /// Number of the alert.
+        alert: u64,
+        /// Who said it.
+        who: String,
+        /// Why.
+        reason: String,
+    },
     /// An address was bound to a device.
     AddressBound {
         /// The address.
@@ -603,6 +632,78 @@ pub enum EventKind {
         /// How many more like it since the last event.
         repeated: u32,
     },
+}
+
+/// What happened to an alert.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum AlertChange {
+    /// It is new.
+    Raised,
+    /// Something else is wrong as well, or more peers are concerned.
+    Changed,
+    /// Its cause came back soon after it had ended.
+    Resumed,
+    /// Its cause is gone, or was accepted.
+    Ended,
+}
+
+/// Where an alert stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum AlertState {
+    /// Its cause is still there.
+    Open,
+    /// It is over.
+    Ended,
+}
+
+/// A device that does not behave as it used to.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Alert {
+    /// Its number, never used again.
+    pub id: u64,
+    /// The device.
+    pub device: DeviceKey,
+    /// Where it stands.
+    pub state: AlertState,
+    /// The gravest of what is wrong: `new-peer`, `new-service`, `new-direction`, `role-drift`,
+    /// `volume`, `beacon` or `scan`.
+    pub kind: String,
+    /// How grave it is, in percent.
+    pub score_percent: u8,
+    /// What is wrong in sentences, the gravest first.
+    pub reasons: Vec<String>,
+    /// First observation.
+    pub began_us: u64,
+    /// Last one.
+    pub last_us: u64,
+    /// Observations.
+    pub observations: u64,
+    /// The alert about another device that was told for the same peer.
+    pub part_of: Option<u64>,
+}
+
+/// One page of alerts.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AlertsPage {
+    /// In the order of their numbers.
+    pub alerts: Vec<Alert>,
+    /// Cursor of the next page; absent on the last one.
+    pub next: Option<u64>,
+}
+
+/// What a person says of a device.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RoleStatement {
+    /// The device.
+    pub device: DeviceKey,
+    /// Its role by name, such as `infusion-pump`; absent takes back what was said before.
+    pub role: Option<String>,
+    /// Who says it; at most `NAME_BYTES`.
+    pub who: String,
+    /// Why; at most `REASON_BYTES`.
+    pub reason: String,
 }
 
 /// A conversation in an event.

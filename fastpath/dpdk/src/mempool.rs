@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use crate::eal::Eal;
 use crate::error::{DpdkError, Error};
+use crate::spec::{PortSpec, af_packet_slot};
 
 /// Bytes around the payload on the wire: Ethernet header and two VLAN tags.
 pub const FRAME_OVERHEAD: u16 = 14 + 2 * 4;
@@ -44,25 +45,31 @@ pub enum Layout {
 }
 
 impl Layout {
+    /// What the drivers of these ports need.
+    pub fn of<'a>(ports: impl IntoIterator<Item = &'a PortSpec>) -> Self {
+        let mut ports = ports.into_iter();
+        if ports.any(|port| matches!(port, PortSpec::AfXdp { .. })) {
+            Self::Pages
+        } else {
+            Self::Spread
+        }
+    }
+
     /// Bytes from one buffer to the next for such a frame, bookkeeping included.
-    const fn stride(self, frame_max: u32) -> u32 {
+    fn stride(self, frame_max: u32) -> u32 {
         const HALF_PAGE: u32 = 2048;
-        let needed = BOOKKEEPING + dpdk_sys::RTE_PKTMBUF_HEADROOM + frame_max;
+        let around = BOOKKEEPING + dpdk_sys::RTE_PKTMBUF_HEADROOM;
         match self {
-            Self::Spread => (needed.div_ceil(LINE) | 1) * LINE,
+            Self::Spread => ((around + af_packet_slot(frame_max)).div_ceil(LINE) | 1) * LINE,
             Self::Pages => {
-                let needed = (needed + XDP_HEADROOM).next_power_of_two();
-                if needed < HALF_PAGE {
-                    HALF_PAGE
-                } else {
-                    needed
-                }
+                let needed = around + XDP_HEADROOM + frame_max;
+                needed.next_power_of_two().max(HALF_PAGE)
             }
         }
     }
 
     /// Bytes of the buffer for such a frame.
-    const fn room(self, frame_max: u32) -> u32 {
+    fn room(self, frame_max: u32) -> u32 {
         self.stride(frame_max) - BOOKKEEPING
     }
 

@@ -81,15 +81,20 @@ impl PortSpec {
 /// Frames in each direction of an AF_PACKET queue.
 const AF_PACKET_FRAMES: u32 = 1024;
 
-/// Bytes of a slot and of a block in an AF_PACKET ring. A slot holds the frame and what the kernel
-/// puts in front of it; slots fill a block without a gap, and a block is whole pages, which a
-/// multiple of 1/32 page gives without waste.
+const SLOTS_PER_BLOCK: u32 = 32;
+
+/// Bytes of a slot and of a block in an AF_PACKET ring: slots fill a block without a gap, and a
+/// block is whole pages, which a multiple of 1/32 page gives without waste.
 fn af_packet_sizes(mtu: u16) -> (u32, u32) {
-    const KERNEL_HEADER: u32 = 128;
-    const SLOTS_PER_BLOCK: u32 = 32;
-    let granule = page_size() / SLOTS_PER_BLOCK;
-    let slot = (frame_max(mtu) + KERNEL_HEADER).next_multiple_of(granule);
+    let slot = af_packet_slot(frame_max(mtu));
     (slot, slot * SLOTS_PER_BLOCK)
+}
+
+/// Bytes of a slot in an AF_PACKET ring: a frame and what the kernel puts in front of it. The
+/// driver refuses packet buffers that hold less, whatever the MTU.
+pub(crate) fn af_packet_slot(frame_max: u32) -> u32 {
+    const KERNEL_HEADER: u32 = 128;
+    (frame_max + KERNEL_HEADER).next_multiple_of(page_size() / SLOTS_PER_BLOCK)
 }
 
 #[cfg(test)]

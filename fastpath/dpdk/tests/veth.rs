@@ -57,7 +57,7 @@ fn af_packet(interface: &str) -> PortSpec {
 }
 
 fn check(eal: &Eal, lab: &Lab, left: PortSpec, right: PortSpec, mtu: u16) {
-    let pool = Mempool::new(eal, 12_000, mtu, Layout::Pages).unwrap();
+    let pool = Mempool::new(eal, 12_000, mtu, Layout::of([&left, &right])).unwrap();
     let what = format!("{left:?} to {right:?}, MTU {mtu}");
     let (ports, mut queues) = lab.within("x", || open(eal, [left, right], pool, mtu));
     assert!(lab.within("x", || ports[0].is_link_up()).unwrap());

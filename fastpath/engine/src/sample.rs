@@ -44,6 +44,14 @@ impl Sample {
         })
     }
 
+    /// Copies the beginning of a frame that came at this time from this side.
+    pub fn fill(&mut self, from: Side, frame: &[u8], now_ns: u64) {
+        let len = frame.len().min(SAMPLE_BYTES);
+        self.bytes[..len].copy_from_slice(&frame[..len]);
+        (self.len, self.wire_bytes) = (len, frame.len());
+        (self.time_ns, self.from) = (now_ns, from);
+    }
+
     /// The bytes.
     pub fn bytes(&self) -> &[u8] {
         &self.bytes[..self.len]
@@ -92,10 +100,7 @@ impl Samples {
             self.dropped += 1;
             return;
         };
-        let len = frame.len().min(SAMPLE_BYTES);
-        sample.bytes[..len].copy_from_slice(&frame[..len]);
-        (sample.len, sample.wire_bytes) = (len, frame.len());
-        (sample.time_ns, sample.from) = (now_ns, from);
+        sample.fill(from, frame, now_ns);
         self.taken.push_back(sample);
     }
 

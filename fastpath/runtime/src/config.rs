@@ -10,7 +10,9 @@ use std::path::{Path, PathBuf};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use tracing::level_filters::LevelFilter;
+use wardline_classifier::behaviour::Settings;
 use wardline_engine::Limits;
+use wardline_policy::scalar::Prefix;
 
 pub use check::ConfigError;
 
@@ -41,9 +43,39 @@ pub struct Config {
     /// Naming the devices.
     #[serde(default)]
     pub classifier: Classifier,
+    /// Comparing each device with its own past.
+    #[serde(default)]
+    pub behaviour: Behaviour,
     /// Log output.
     #[serde(default)]
     pub log: Log,
+}
+
+/// Comparing each device with its own past.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Behaviour {
+    /// Seconds a device is only learnt, pauses left out, before anything is said of it.
+    pub learn_s: u64,
+    /// Conversations it must have had by then; after twice the time it counts as learnt anyway.
+    pub learn_conversations: u64,
+    /// Seconds a first conversation with a new peer waits before it is told, so that a scan is
+    /// told as a scan.
+    pub settle_s: u64,
+    /// Networks of the house beside the private ranges.
+    pub internal: Vec<Prefix>,
+}
+
+impl Default for Behaviour {
+    fn default() -> Self {
+        let usual = Settings::default();
+        Self {
+            learn_s: usual.learn_s,
+            learn_conversations: usual.learn_conversations,
+            settle_s: usual.settle_s,
+            internal: usual.internal,
+        }
+    }
 }
 
 /// Naming the devices.

@@ -96,7 +96,7 @@ impl EventLog {
             let arrived = self.arrived.notified();
             tokio::pin!(arrived);
             arrived.as_mut().enable();
-            let batch = self.held(from_seq, limit);
+            let batch = self.since(from_seq, limit);
             if !batch.events.is_empty() {
                 return batch;
             }
@@ -107,7 +107,8 @@ impl EventLog {
         }
     }
 
-    fn held(&self, from_seq: u64, limit: usize) -> EventBatch {
+    /// Events from `from_seq` on that are there now.
+    pub fn since(&self, from_seq: u64, limit: usize) -> EventBatch {
         let inner = self.lock();
         let oldest = inner.next_seq - inner.records.len() as u64;
         // A number from the future belongs to the process before this one.
@@ -152,18 +153,18 @@ mod tests {
     fn pages_follow_one_another() {
         let log = EventLog::new();
         tell(&log, 5);
-        let first = log.held(0, 3);
+        let first = log.since(0, 3);
         assert_eq!((seqs(&first), first.lost), (vec![1, 2, 3], 0));
-        let second = log.held(first.next_seq, 3);
+        let second = log.since(first.next_seq, 3);
         assert_eq!((seqs(&second), second.next_seq), (vec![4, 5], 6));
-        assert_eq!(log.held(6, 3).next_seq, 6);
+        assert_eq!(log.since(6, 3).next_seq, 6);
     }
 
     #[test]
     fn a_slow_reader_learns_how_many_it_missed() {
         let log = EventLog::new();
         tell(&log, HELD + 10);
-        let batch = log.held(4, 1);
+        let batch = log.since(4, 1);
         assert_eq!((seqs(&batch), batch.lost), (vec![11], 7));
     }
 
@@ -171,7 +172,7 @@ mod tests {
     fn a_number_of_the_process_before_starts_afresh() {
         let log = EventLog::new();
         tell(&log, 2);
-        assert_eq!(seqs(&log.held(900, 9)), [1, 2]);
+        assert_eq!(seqs(&log.since(900, 9)), [1, 2]);
     }
 
     #[tokio::test]

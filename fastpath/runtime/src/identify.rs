@@ -3,7 +3,7 @@
 //!
 //! It falls behind rather than hold anybody up: what it does not fetch in time is counted and gone.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::thread::{self, JoinHandle};
@@ -12,6 +12,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result};
 use wardline_classifier::decide::Answer;
 use wardline_classifier::identify::{Found, Identifier};
+use wardline_classifier::learn::{Lesson, Standing};
 use wardline_classifier::model::{Model, Trust};
 use wardline_classifier::observer::Limits;
 use wardline_control::{EventKind, Evidence, Identity};
@@ -21,9 +22,13 @@ use crate::clock::{self, Clock};
 use crate::config::Config;
 use crate::events::{EventLog, NewEvent};
 use crate::fleet::Fleet;
+use crate::roles::Roles;
+use crate::watch::Watch;
 
 /// How long the thread sleeps when nothing waits.
 const REST: Duration = Duration::from_millis(20);
+/// How often is learnt from devices that people named, when nobody says anything.
+const LEARN: Duration = Duration::from_secs(3_600);
 /// How often devices of which something new is known are looked at.
 const LOOK: Duration = Duration::from_secs(1);
 
@@ -63,16 +68,26 @@ impl Identification {
     }
 }
 
+/// Where answers go, and what they heed.
+#[derive(Debug, Clone)]
+pub struct Surroundings {
+    /// The answers.
+    pub identities: Arc<Identities>,
+    /// Changes of role.
+    pub events: Arc<EventLog>,
+    /// What people say of the devices.
+    pub roles: Arc<Roles>,
+    /// Told what the devices look like.
+    pub watch: Arc<Watch>,
+    /// When it is.
+    pub clock: Clock,
+}
+
 /// Starts to name the devices, unless the configuration switches it off.
 ///
 /// # Errors
 /// No thread can be started, or the model named by the configuration does not pass.
-pub fn start(
-    config: &Config,
-    fleet: &Fleet,
-    (identities, events): (Arc<Identities>, Arc<EventLog>),
-    clock: Clock,
-) -> Result<Identification> {
+pub fn start(config: &Config, fleet: &Fleet, around: Surroundings) -> Result<Identification> {
     let stop = Arc::new(AtomicBool::new(false));
     if !config.classifier.enabled {
         return Ok(Identification { stop, thread: None });
@@ -89,10 +104,12 @@ pub fn start(
         let mut work = Work {
             identifier: identifier(limits, chosen),
             fleet,
-            identities,
-            events,
-            clock,
+            around,
+            heard: 0,
+            standing: BTreeMap::new(),
+            learnt: Instant::now(),
         };
+        work.resume();
         work.run(&stopped);
     };
     let thread = thread::Builder::new()
@@ -129,9 +146,13 @@ fn identifier(limits: Limits, chosen: Option<Model>) -> Identifier {
 struct Work {
     identifier: Identifier,
     fleet: Fleet,
-    identities: Arc<Identities>,
-    events: Arc<EventLog>,
-    clock: Clock,
+    around: Surroundings,
+    /// The version of people's words that was heeded last.
+    heard: u64,
+    /// What they come to.
+    standing: BTreeMap<DeviceKey, Standing>,
+    /// When was learnt from them last.
+    learnt: Instant,
 }
 
 impl Work {
@@ -166,13 +187,83 @@ impl Work {
     }
 
     fn look(&mut self) {
-        let (identities, events, clock) = (&self.identities, &self.events, self.clock);
-        self.identifier.look(clock.now_ns(), |found| {
-            if let Some(event) = event(&found) {
-                events.extend([event]);
+        self.heed();
+        let around = &self.around;
+        let now_ns = around.clock.now_ns();
+        for device in self.standing.keys() {
+            if let Some(since_ns) = around.watch.alarmed_since(device) {
+                self.identifier.distrust(device, since_ns);
             }
-            identities.set(found.device, identity(found.answer, clock));
+        }
+        let is_alarmed = |device: &DeviceKey| around.watch.is_alarmed(device);
+        self.identifier.look(now_ns, &is_alarmed, |found| {
+            if let Some(event) = event(&found) {
+                around.events.extend([event]);
+            }
+            let confirmed = found.answer.role.filter(|_| found.answer.confirmed);
+            let watch = &around.watch;
+            watch.looks(
+                found.device,
+                confirmed,
+                found.seen,
+                clock::wall_us() * 1_000,
+            );
+            let identity = identity(found.answer, around.clock);
+            around.identities.set(found.device, identity);
         });
+    }
+
+    /// Holds to what people say and learns from it; now and then also from what was seen since.
+    fn heed(&mut self) {
+        let version = self.around.roles.version();
+        if version != self.heard {
+            self.heard = version;
+            self.hold();
+            self.learn();
+        } else if self.learnt.elapsed() >= LEARN && !self.standing.is_empty() {
+            self.learn();
+        }
+    }
+
+    fn hold(&mut self) {
+        let now_ns = self.around.clock.now_ns();
+        let standing = self.around.roles.standing();
+        for device in self.standing.keys().filter(|d| !standing.contains_key(d)) {
+            self.identifier.state(*device, None, now_ns);
+        }
+        for (device, word) in &standing {
+            if self.standing.get(device) != Some(word) {
+                self.identifier.state(*device, Some(word.role), now_ns);
+            }
+        }
+        self.standing = standing;
+    }
+
+    fn learn(&mut self) {
+        self.learnt = Instant::now();
+        let Surroundings { roles, watch, .. } = &self.around;
+        let Some(journal) = roles.head() else {
+            return;
+        };
+        let is_alarmed = |device: &DeviceKey| watch.is_alarmed(device);
+        let bundle = |lesson: &Lesson<'_>| roles.bundle(lesson);
+        let learnt = self
+            .identifier
+            .learn(journal, &self.standing, &is_alarmed, bundle);
+        let Some(update) = learnt else {
+            return;
+        };
+        let (samples, learnt) = self.identifier.learnt();
+        roles.keep(&update, samples, learnt);
+    }
+
+    /// Goes on with what was learnt before the restart.
+    fn resume(&mut self) {
+        if let Some((samples, learnt)) = self.around.roles.kept()
+            && !self.identifier.resume(samples, learnt)
+        {
+            tracing::info!("the model is another one: what was learnt with the last is left out");
+        }
     }
 }
 

@@ -13,11 +13,13 @@ mod identify;
 mod mailbox;
 mod policy;
 mod ports;
+mod roles;
 mod run;
 mod server;
 mod state;
 mod steer;
 mod translate;
+mod watch;
 mod worker;
 
 use std::io::IsTerminal;

@@ -55,7 +55,7 @@ fn open_one(
     Ok((open, queues))
 }
 
-fn spec(config: &config::Port) -> PortSpec {
+pub fn spec(config: &config::Port) -> PortSpec {
     let device = config.device().to_owned();
     match config.driver {
         Driver::AfXdp => PortSpec::AfXdp {

@@ -23,14 +23,16 @@ use crate::config::{Config, Driver, HugePages, Ports};
 use crate::events::EventLog;
 use crate::fleet::Fleet;
 use crate::heartbeat;
-use crate::identify::{self, Identities};
+use crate::identify::{self, Identities, Surroundings};
 use crate::mailbox::{Mailbox, Room};
 use crate::policy::{self, Compiled, PolicyKeeper};
 use crate::ports::{self, OpenPort, side_name};
+use crate::roles::Roles;
 use crate::server::{self, Gateway, Socket};
 use crate::state::StateDir;
 use crate::steer::Steering;
 use crate::translate::Translator;
+use crate::watch::Watch;
 use crate::worker::{Pace, Worker};
 
 /// How often what the workers told moves to the event log.
@@ -110,15 +112,23 @@ pub fn run(config: &Config, clock: Clock, detach: bool) -> Result<()> {
         generation,
     ));
     let (stop, stopped) = mpsc::channel(1);
-    let identities = Arc::new(Identities::default());
-    let identification = identify::start(
-        config,
-        &fleet,
-        (Arc::clone(&identities), Arc::clone(&events)),
+    let around = Surroundings {
+        identities: Arc::new(Identities::default()),
+        roles: Arc::new(Roles::open(&config.state.dir)),
+        watch: Arc::new(Watch::open(
+            &config.state.dir,
+            &config.behaviour,
+            Arc::clone(&events),
+        )),
+        events: Arc::clone(&events),
         clock,
-    )?;
+    };
+    let identification = identify::start(config, &fleet, around.clone())?;
+    let watch = Arc::clone(&around.watch);
     let gateway = Gateway {
-        identities,
+        identities: around.identities,
+        roles: around.roles,
+        watch: around.watch,
         fleet: fleet.clone(),
         ports,
         policy,
@@ -133,6 +143,7 @@ pub fn run(config: &Config, clock: Clock, detach: bool) -> Result<()> {
     };
     let socket_detach = runtime.block_on(serve(config, gateway, stopped))?;
     identification.stop();
+    watch.save();
     stop_workers(config, &fleet, running, detach || socket_detach)
 }
 
@@ -236,11 +247,7 @@ fn buffers(config: &Config) -> u32 {
 /// How the packet buffers must lie for the drivers of both ports.
 fn layout(config: &Config) -> Layout {
     let Ports { ward, core } = &config.ports;
-    if [ward, core].iter().any(|port| port.driver == Driver::AfXdp) {
-        Layout::Pages
-    } else {
-        Layout::Spread
-    }
+    Layout::of(&[ward, core].map(ports::spec))
 }
 
 /// DPDK's memory: the pools, and as much as the ports and DPDK itself need beside them.
@@ -304,6 +311,7 @@ async fn serve(
         () = socket.serve(Arc::clone(&gateway)) => Ok(false),
         () = policy.keep_time() => Ok(false),
         () = collect(&gateway) => Ok(false),
+        () = gateway.watch.run(&gateway.fleet) => Ok(false),
         () = watch_links(&gateway) => Ok(false),
         _ = terminate.recv() => Ok(false),
         _ = interrupt.recv() => Ok(false),

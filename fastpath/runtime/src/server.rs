@@ -13,19 +13,21 @@ use tarpc::server::{BaseChannel, Channel};
 use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::{Semaphore, mpsc};
 use wardline_control::{
-    Applied, ApplyOptions, Control, DevicesPage, Diagnostic, EventBatch, FlowFilter, FlowsPage,
-    Hello, PROTOCOL_VERSION, PolicyInForce, PolicyText, Refused, RefusedKind, Status, bounds,
-    server_transport, view,
+    AlertsPage, Applied, ApplyOptions, Control, DevicesPage, Diagnostic, EventBatch, EventKind,
+    FlowFilter, FlowsPage, Hello, PROTOCOL_VERSION, PolicyInForce, PolicyText, Refused,
+    RefusedKind, RoleStatement, Status, bounds, server_transport, view,
 };
 
 use crate::clock::Clock;
 use crate::config;
-use crate::events::EventLog;
+use crate::events::{EventLog, NewEvent};
 use crate::fleet::{self, Fleet};
 use crate::identify::Identities;
 use crate::policy::PolicyKeeper;
 use crate::ports::OpenPort;
+use crate::roles::{self, Roles};
 use crate::translate::{self, Translator};
+use crate::watch::Watch;
 
 /// What the calls need. One for all clients.
 #[derive(Debug)]
@@ -40,6 +42,10 @@ pub struct Gateway {
     pub translator: Arc<Translator>,
     /// What the devices are taken for.
     pub identities: Arc<Identities>,
+    /// What people say of them.
+    pub roles: Arc<Roles>,
+    /// Each against its own past.
+    pub watch: Arc<Watch>,
     /// What happened.
     pub events: Arc<EventLog>,
     /// When the process started.
@@ -267,6 +273,41 @@ impl Control for Service {
             flows: flows.iter().map(|f| gateway.translator.flow(f)).collect(),
             next,
         })
+    }
+
+    async fn state_role(self, _: Context, statement: RoleStatement) -> Result<u64, Refused> {
+        let gateway = &self.gateway;
+        let seen = gateway.identities.of(statement.device);
+        let sequence = gateway.roles.state(&statement, seen.as_ref())?;
+        gateway.events.extend([NewEvent {
+            time_us: crate::clock::wall_us(),
+            device: Some(statement.device),
+            device_name: String::new(),
+            kind: EventKind::RoleStated {
+                role: statement.role,
+                who: statement.who,
+            },
+        }]);
+        Ok(sequence)
+    }
+
+    async fn export_lessons(self, _: Context) -> Result<String, Refused> {
+        self.gateway.roles.export()
+    }
+
+    async fn alerts(self, _: Context, cursor: u64, limit: u32) -> Result<AlertsPage, Refused> {
+        Ok(self.gateway.watch.alerts(cursor, page(limit)?))
+    }
+
+    async fn accept_alert(
+        self,
+        _: Context,
+        id: u64,
+        who: String,
+        reason: String,
+    ) -> Result<(), Refused> {
+        roles::check_words(&who, &reason)?;
+        self.gateway.watch.accept(id, &who, &reason)
     }
 
     async fn policy_show(self, _: Context) -> Result<PolicyInForce, Refused> {

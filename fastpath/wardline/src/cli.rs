@@ -41,6 +41,10 @@ pub(crate) enum Command {
     Status,
     /// The devices seen, what they are and how they fare
     Devices(DevicesArgs),
+    /// Say what a device is, or take that back
+    Role(RoleArgs),
+    /// Devices that do not behave as they used to
+    Alerts(AlertsArgs),
     /// Conversations in progress: who talks to whom, and why it may
     Flows(FlowsArgs),
     /// Check, apply, show and compare allowed lists
@@ -96,6 +100,86 @@ pub(crate) struct DevicesArgs {
     /// Only devices in this mode
     #[arg(long, value_parser = mode)]
     pub mode: Option<Mode>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct RoleArgs {
+    #[command(subcommand)]
+    pub command: RoleCommand,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum RoleCommand {
+    /// Confirm or correct the role of a device
+    Set(RoleSetArgs),
+    /// What was said of a device counts no more: it is what it looks like
+    Clear(RoleClearArgs),
+    /// Print what is learnt from the devices people named, signed and without addresses, for
+    /// retraining
+    Export,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct RoleSetArgs {
+    #[command(flatten)]
+    pub device: DeviceArgs,
+    /// Its role; `wardline model roles` lists all
+    pub role: String,
+    #[command(flatten)]
+    pub words: WordsArgs,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct RoleClearArgs {
+    #[command(flatten)]
+    pub device: DeviceArgs,
+    #[command(flatten)]
+    pub words: WordsArgs,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct DeviceArgs {
+    /// MAC address of the device
+    pub mac: MacAddr,
+    /// VLAN of the device as `wardline devices` prints it (`10`, `10.20`, `-` for none); only needed
+    /// when the address is in several
+    #[arg(long, value_name = "VLAN", allow_hyphen_values = true)]
+    pub vlan: Option<String>,
+}
+
+/// What goes into the record of a person's word.
+#[derive(Debug, Args)]
+pub(crate) struct WordsArgs {
+    /// How it is known
+    #[arg(long, value_name = "TEXT")]
+    pub reason: String,
+    /// Who says it
+    #[arg(long, value_name = "NAME", env = "USER", hide_env_values = true)]
+    pub who: String,
+}
+
+#[derive(Debug, Args)]
+#[command(args_conflicts_with_subcommands = true)]
+pub(crate) struct AlertsArgs {
+    #[command(subcommand)]
+    pub command: Option<AlertsCommand>,
+    /// Those that ended lately as well
+    #[arg(long)]
+    pub all: bool,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum AlertsCommand {
+    /// What the alert is about is usual for the device from now on
+    Accept(AcceptArgs),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct AcceptArgs {
+    /// Number of the alert
+    pub id: u64,
+    #[command(flatten)]
+    pub words: WordsArgs,
 }
 
 #[derive(Debug, Args)]

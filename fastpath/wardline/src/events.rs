@@ -97,6 +97,25 @@ fn sentence(kind: &EventKind) -> String {
             };
             format!("is {} now, was {}{because}", name(role), name(previous))
         }
+        EventKind::RoleStated { role, who } => match role {
+            Some(role) => format!("is {role}, said {who}"),
+            None => format!("is no longer what was said of it, said {who}"),
+        },
+        EventKind::Behaviour {
+            alert,
+            change,
+            reasons,
+            ..
+        } => {
+            format!(
+                "alert {alert} {}: {}",
+                words::word(change),
+                reasons.join(" ")
+            )
+        }
+        EventKind::AlertAccepted { alert, who, reason } => {
+            format!("alert {alert} is about what is usual, said {who}: {reason}")
+        }
         EventKind::AddressBound { address } => format!("uses {address}"),
         EventKind::FlowBegun(flow) => {
             format!(

@@ -3,6 +3,7 @@
 //!
 //! Exit codes: 0 done, 1 it failed, 2 wrong usage or bad input.
 
+mod alerts;
 mod classify;
 mod cli;
 mod control;
@@ -15,6 +16,7 @@ mod flows;
 mod model;
 mod policy;
 mod replay;
+mod role;
 mod status;
 mod stop;
 mod table;
@@ -59,6 +61,8 @@ fn run(cli: &Cli, out: &mut dyn Write) -> Result<(), Failure> {
         Command::Fastpath(args) => fastpath::run(args),
         Command::Status => status::run(control, out),
         Command::Devices(args) => devices::run(control, args, out),
+        Command::Role(args) => role::run(control, &args.command, out),
+        Command::Alerts(args) => alerts::run(control, args, out),
         Command::Flows(args) => flows::run(control, args, out),
         Command::Policy(args) => policy::run(control, args, out),
         Command::Events(args) => events::run(control, args, out),

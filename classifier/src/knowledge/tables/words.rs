@@ -71,9 +71,10 @@ words! {
     ["telemetry*" "telem" "apexpro*" "centrak*" "ekahau*" "aeroscout*" "holter" "wearable monitor*" "rtls"] => [Telemetry 7.0];
     ["pyxis*" "omnicell*" "medstation*" "accudose*" "acudose*" "medication cabinet*" "medcabinet*" "dispensing cabinet*" "anesthesia station" "automated dispensing*" "medicationcabinet*"] => [MedicationCabinet 7.0];
     ["cabinet"] => [MedicationCabinet 4.0];
+    // Above what decides: nothing else is called so, and two thirds of it must do in a host name.
     ["nurse call*" "nursecall*" "nurse-call*" "rauland*" "responder 5*" "responder 4*" "navicare*" "austco*" "tektone*" "unite cm*" "schwesternruf*" "code blue"] => [NurseCall 8.5];
     ["glucometer*" "glucose*" "accu-chek*" "accuchek*" "inform ii*" "statstrip*" "precision web*" "poct*" "point-of-care*" "point of care*" "gluco*" "freestyle precision*" "i-stat*" "dca vantage*" "epoc reader*"] => [GlucoseGateway 6.5, LabAnalyser 2.0];
-    ["blood gas*" "bloodgas*" "rapidpoint*" "abl90*" "abl800*" "gem premier*" "gem####*" "gem ####*" "cobas b ###*"] => [LabAnalyser 5.0, GlucoseGateway 6.5];
+    ["blood gas*" "bloodgas*" "rapidpoint*" "rp500*" "rp400*" "abl90*" "abl800*" "gem premier*" "gem####*" "gem ####*" "cobas b ###*"] => [LabAnalyser 4.0, GlucoseGateway 6.5];
     ["analyser*" "analyzer*" "cobas c*" "cobas e*" "cobas pro*" "architect i####*" "architect c####*" "atellica*" "advia*" "vitros*" "sysmex*" "xn-####*" "alinity*" "unicel*" "dxh ###*" "dxh###*" "au5800*" "au680*" "hematology*" "haematology*" "coagulation*" "immunoassay*"] => [LabAnalyser 7.0];
     ["device gateway*" "serial server*" "serial device server*" "device server*" "terminal server*" "nport*" "moxa*" "lantronix*" "xport" "portserver*" "connectport*" "digi one*" "ser2net*" "neuron*" "capsule*" "datacaptor*" "mobilelink*" "bedside hub*" "isirona*" "medibus gateway*" "gateway workstation*" "connectivity engine*"] => [DeviceGateway 7.0];
     ["dock" "*dock" "docking station*" "spacestation*"] => [DeviceGateway 5.0, GlucoseGateway 1.5];

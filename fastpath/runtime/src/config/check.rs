@@ -423,7 +423,7 @@ interface = "eth1"
             "f.toml:9:1: unknown key `interfce` in [ports.core]; did you mean `interface`?\n\
              f.toml:11:1: unknown key `cont` in [workers]; did you mean `count`?\n\
              f.toml:13:1: unknown key `flow` in [limits]; did you mean `flows`?\n\
-             f.toml:14:2: unknown key `zzz` at the top level; known keys: classifier, control, limits, log, \
+             f.toml:14:2: unknown key `zzz` at the top level; known keys: behaviour, classifier, control, limits, log, \
              memory, policy, ports, state, workers"
         );
     }

@@ -7,5 +7,6 @@ mod frames;
 mod gateway;
 mod lab;
 mod life;
+mod people;
 mod policy;
 mod traffic;

@@ -9,10 +9,10 @@ use tarpc::server::{BaseChannel, Channel};
 use tokio::net::UnixListener;
 use wardline_control::view::{ByReason, MemoryStatus, PolicyStatus, PortStats, Traffic};
 use wardline_control::{
-    Applied, ApplyOptions, Control, Counters, DeviceView, DevicesPage, Diagnostic, EventBatch,
-    EventKind, EventRecord, FlowFilter, FlowView, FlowsPage, Hello, LinkState, PROTOCOL_VERSION,
-    PolicyFormat, PolicyInForce, PolicyText, PortStatus, Refused, RefusedKind, Severity,
-    SideCounters, Status, server_transport,
+    Alert, AlertState, AlertsPage, Applied, ApplyOptions, Control, Counters, DeviceView,
+    DevicesPage, Diagnostic, EventBatch, EventKind, EventRecord, FlowFilter, FlowView, FlowsPage,
+    Hello, LinkState, PROTOCOL_VERSION, PolicyFormat, PolicyInForce, PolicyText, PortStatus,
+    Refused, RefusedKind, RoleStatement, Severity, SideCounters, Status, server_transport,
 };
 use wardline_policy::{Care, DeviceKey, Initiator, MacAddr, Mode, Reason, Side, VlanKey};
 
@@ -22,6 +22,9 @@ pub struct FakeFastpath {
     pub applied: Arc<Mutex<Vec<(PolicyText, ApplyOptions)>>>,
     /// What `stop` was asked for.
     pub stopped: Arc<Mutex<Vec<bool>>>,
+    /// What people said of devices, and of alerts.
+    pub stated: Arc<Mutex<Vec<RoleStatement>>>,
+    pub accepted: Arc<Mutex<Vec<(u64, String, String)>>>,
     _runtime: tokio::runtime::Runtime,
 }
 
@@ -30,9 +33,13 @@ impl FakeFastpath {
         let folder = crate::folder();
         let applied = Arc::default();
         let stopped = Arc::default();
+        let stated = Arc::default();
+        let accepted = Arc::default();
         let service = Service {
             applied: Arc::clone(&applied),
             stopped: Arc::clone(&stopped),
+            stated: Arc::clone(&stated),
+            accepted: Arc::clone(&accepted),
         };
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(1)
@@ -56,6 +63,8 @@ impl FakeFastpath {
             folder,
             applied,
             stopped,
+            stated,
+            accepted,
             _runtime: runtime,
         }
     }
@@ -85,6 +94,8 @@ pub fn key(last: u8) -> DeviceKey {
 struct Service {
     applied: Arc<Mutex<Vec<(PolicyText, ApplyOptions)>>>,
     stopped: Arc<Mutex<Vec<bool>>>,
+    stated: Arc<Mutex<Vec<RoleStatement>>>,
+    accepted: Arc<Mutex<Vec<(u64, String, String)>>>,
 }
 
 fn by_reason(reason: Reason, frames: u64) -> ByReason {
@@ -225,6 +236,52 @@ impl Control for Service {
             },
             next: (cursor == 0).then_some(1),
         })
+    }
+
+    async fn state_role(self, _: Context, told: RoleStatement) -> Result<u64, Refused> {
+        let mut stated = self.stated.lock().expect("no panic before");
+        stated.push(told);
+        Ok(stated.len() as u64)
+    }
+
+    async fn export_lessons(self, _: Context) -> Result<String, Refused> {
+        Ok("{\"format\":1}\n".to_owned())
+    }
+
+    /// An open alert and, on a page of its own, one that ended.
+    async fn alerts(self, _: Context, cursor: u64, _: u32) -> Result<AlertsPage, Refused> {
+        let alert = |id, state| Alert {
+            id,
+            device: key(1),
+            state,
+            kind: "new-peer".to_owned(),
+            score_percent: 60,
+            reasons: vec!["Talks to 10.9.9.9, which it never did.".to_owned()],
+            began_us: 1,
+            last_us: 2,
+            observations: 3,
+            part_of: None,
+        };
+        let (alert, next) = match cursor {
+            0 => (alert(1, AlertState::Open), Some(2)),
+            _ => (alert(2, AlertState::Ended), None),
+        };
+        Ok(AlertsPage {
+            alerts: vec![alert],
+            next,
+        })
+    }
+
+    async fn accept_alert(
+        self,
+        _: Context,
+        id: u64,
+        who: String,
+        reason: String,
+    ) -> Result<(), Refused> {
+        let mut accepted = self.accepted.lock().expect("no panic before");
+        accepted.push((id, who, reason));
+        Ok(())
     }
 
     async fn policy_show(self, _: Context) -> Result<PolicyInForce, Refused> {

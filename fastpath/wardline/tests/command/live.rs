@@ -177,3 +177,68 @@ fn what_the_fast_path_refuses_keeps_its_kind() {
     assert!(run.err.contains("abc123 is in force"), "{}", run.err);
     assert!(fastpath.applied.lock().unwrap().is_empty());
 }
+
+#[test]
+fn a_persons_word_reaches_the_gateway_with_who_and_why() {
+    let fastpath = FakeFastpath::start();
+    let words = ["--who", "technician", "--reason", "read the label"];
+    let set = ["role", "set", "00:09:fb:00:00:01", "infusion-pump"];
+    let run = ask(&fastpath, &[&set[..], &words].concat());
+    assert_eq!(run.code, 0, "{}", run.err);
+    assert!(
+        run.out.contains("is infusion-pump from now on"),
+        "{}",
+        run.out
+    );
+    let clear = ["role", "clear", "00:09:fb:00:00:01", "--vlan", "10"];
+    let answer = json(&fastpath, &[&clear[..], &words].concat());
+    assert_eq!(
+        (&answer["record"], &answer["role"]),
+        (&2.into(), &Value::Null)
+    );
+    {
+        let stated = fastpath.stated.lock().unwrap();
+        let roles: Vec<_> = stated.iter().map(|told| told.role.as_deref()).collect();
+        assert_eq!(roles, [Some("infusion-pump"), None]);
+        assert_eq!(stated[0].device, crate::fake::key(1));
+        let words = (stated[0].who.as_str(), stated[0].reason.as_str());
+        assert_eq!(words, ("technician", "read the label"));
+    }
+
+    let stranger = ["role", "set", "00:09:fb:00:00:77", "printer"];
+    let run = ask(&fastpath, &[&stranger[..], &words].concat());
+    assert_eq!(run.code, 2);
+    assert!(
+        run.err.contains("no device with the address"),
+        "{}",
+        run.err
+    );
+    let run = ask(&fastpath, &set);
+    assert_eq!(run.code, 2);
+    assert!(run.err.contains("--reason"), "{}", run.err);
+    let run = ask(&fastpath, &["role", "export"]);
+    assert_eq!(run.out, "{\"format\":1}\n");
+}
+
+#[test]
+fn alerts_are_listed_and_accepted() {
+    let fastpath = FakeFastpath::start();
+    let run = ask(&fastpath, &["alerts"]);
+    assert_eq!(run.code, 0, "{}", run.err);
+    assert!(run.out.contains("Talks to 10.9.9.9"), "{}", run.out);
+    assert_eq!(
+        json(&fastpath, &["alerts"]).as_array().map(Vec::len),
+        Some(1)
+    );
+    let all = json(&fastpath, &["alerts", "--all"]);
+    assert_eq!(all.as_array().map(Vec::len), Some(2));
+
+    let accept = ["alerts", "accept", "1", "--who", "technician"];
+    let run = ask(
+        &fastpath,
+        &[&accept[..], &["--reason", "a new archive"]].concat(),
+    );
+    assert_eq!(run.code, 0, "{}", run.err);
+    let expected = (1, "technician".to_owned(), "a new archive".to_owned());
+    assert_eq!(*fastpath.accepted.lock().unwrap(), [expected]);
+}

@@ -1,0 +1,176 @@
+//! The classifier of a running gateway: what people say holds, and something is learnt from it.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use etherparse::PacketBuilder;
+use wardline_classifier::Role;
+use wardline_classifier::decide::Answer;
+use wardline_classifier::identify::Identifier;
+use wardline_classifier::learn::{Digest, Head, Refusal, Standing, Update};
+use wardline_classifier::model::Model;
+use wardline_classifier::observer::Limits;
+use wardline_engine::Sample;
+use wardline_policy::{DeviceKey, MacAddr, Side};
+
+const MINUTE: u64 = 60_000_000_000;
+/// Windows to learn from are at least ten minutes apart.
+const APART: u64 = 11 * MINUTE;
+
+fn head() -> Head {
+    Head {
+        sequence: 1,
+        digest: Digest([7; 32]),
+    }
+}
+
+fn device(number: u8) -> DeviceKey {
+    DeviceKey {
+        mac: MacAddr([2, 0, 0, 0, 0, number]),
+        ..DeviceKey::default()
+    }
+}
+
+fn standing(devices: &[DeviceKey], role: Role) -> BTreeMap<DeviceKey, Standing> {
+    let word = Standing {
+        role,
+        from: None,
+        sequence: 1,
+        evidence: None,
+    };
+    devices.iter().map(|device| (*device, word)).collect()
+}
+
+/// A device that reports a number to a server every second, in a protocol nobody knows, each time
+/// another one: something new is known of it.
+fn speak(identifier: &mut Identifier, device: DeviceKey, from_ns: u64) {
+    for second in 0..30 {
+        let last = device.mac.0[5];
+        let builder = PacketBuilder::ethernet2(device.mac.0, [2, 0, 0, 0, 1, 1])
+            .ipv4([10, 0, 0, last], [10, 0, 1, 1], 64)
+            .udp(40_000 + u16::from(last), 30_000 + (from_ns / MINUTE) as u16);
+        let mut frame = Vec::new();
+        builder.write(&mut frame, &[second; 24]).expect("a frame");
+        let mut sample = Sample::spare();
+        sample.fill(
+            Side::Ward,
+            &frame,
+            from_ns + u64::from(second) * 1_000_000_000,
+        );
+        identifier.sample(&sample);
+    }
+}
+
+fn answers(identifier: &mut Identifier, now_ns: u64) -> BTreeMap<DeviceKey, Answer> {
+    let mut answers = BTreeMap::new();
+    identifier.look(now_ns, &|_| false, |found| {
+        answers.insert(found.device, found.answer.clone());
+    });
+    answers
+}
+
+fn identifier() -> Identifier {
+    let model = Model::built_in().expect("the built-in model passes");
+    Identifier::new(Limits::default(), Arc::new(model)).expect("it runs")
+}
+
+#[test]
+fn a_persons_word_is_the_answer_until_it_is_taken_back() {
+    let mut identifier = identifier();
+    speak(&mut identifier, device(1), MINUTE);
+    assert_eq!(answers(&mut identifier, 2 * MINUTE)[&device(1)].role, None);
+    assert!(
+        answers(&mut identifier, 2 * MINUTE).is_empty(),
+        "nothing new"
+    );
+
+    identifier.state(device(1), Some(Role::InfusionPump), 3 * MINUTE);
+    let stated = answers(&mut identifier, 3 * MINUTE);
+    assert_eq!(stated[&device(1)].role, Some(Role::InfusionPump));
+    assert!(stated[&device(1)].confirmed && stated[&device(1)].may_enforce);
+
+    identifier.state(device(1), None, 4 * MINUTE);
+    let taken_back = answers(&mut identifier, 4 * MINUTE);
+    assert_eq!(taken_back[&device(1)].role, None);
+    assert!(!taken_back[&device(1)].may_enforce);
+}
+
+/// An identifier that has watched six devices people named so, and what came of learning.
+fn taught(role: Role) -> (Identifier, Update) {
+    let mut identifier = identifier();
+    let named: Vec<DeviceKey> = (1..=6).map(device).collect();
+    for device in &named {
+        identifier.state(*device, Some(role), MINUTE);
+    }
+    for turn in 1..=4 {
+        for device in &named {
+            speak(&mut identifier, *device, turn * APART);
+        }
+        answers(&mut identifier, turn * APART + MINUTE);
+    }
+    assert_eq!(identifier.learnt().0.of(&named[0]).len(), 4);
+    let words = standing(&named, role);
+    let mut seen = 0;
+    let update = identifier
+        .learn(head(), &words, &|_| false, |_| seen += 1)
+        .expect("there is a model");
+    assert_eq!((seen, update.report.learnt_from), (1, named.len()));
+    (identifier, update)
+}
+
+#[test]
+fn what_is_learnt_is_used_unless_it_is_refused() {
+    for role in Role::ALL.iter().copied() {
+        let (identifier, update) = taught(role);
+        let in_use = identifier.learnt().1;
+        assert_eq!(in_use, update.accepted(), "{role}: {}", update.words());
+    }
+}
+
+#[test]
+fn what_is_learnt_from_named_devices_is_forgotten_with_the_words() {
+    let accepted = Role::ALL.iter().copied().find_map(|role| {
+        let (identifier, update) = taught(role);
+        update.accepted().is_some().then_some((role, identifier))
+    });
+    let (role, mut identifier) = accepted.expect("what people say counts for some role at least");
+    let (samples, learnt) = identifier.learnt();
+    let (samples, learnt) = (samples.clone(), learnt.expect("it is in use").clone());
+    assert!(learnt.middles.contains_key(&role));
+
+    // Over a restart it is in use again, but not with another model.
+    let mut restarted = self::identifier();
+    assert!(restarted.resume(samples.clone(), Some(learnt.clone())));
+    assert_eq!(restarted.learnt().1, Some(&learnt));
+    let mut foreign = learnt;
+    foreign.base = Digest([1; 32]);
+    assert!(!restarted.resume(samples, Some(foreign)));
+    assert_eq!(restarted.learnt().1, None);
+
+    let nobody = BTreeMap::new();
+    let update = identifier
+        .learn(head(), &nobody, &|_| false, |_| {})
+        .expect("there is a model");
+    assert_eq!(update.refusals, [Refusal::NothingToLearn]);
+    assert_eq!(identifier.learnt().1, None);
+}
+
+#[test]
+fn nothing_is_learnt_from_a_device_with_an_open_alert() {
+    let mut identifier = identifier();
+    identifier.state(device(1), Some(Role::InfusionPump), MINUTE);
+    speak(&mut identifier, device(1), APART);
+    answers(&mut identifier, APART + MINUTE);
+    assert_eq!(identifier.learnt().0.of(&device(1)).len(), 1);
+    identifier.distrust(&device(1), APART);
+    assert_eq!(identifier.learnt().0.of(&device(1)).len(), 0);
+    speak(&mut identifier, device(1), 2 * APART);
+    identifier.look(2 * APART + MINUTE, &|_| true, |_| {});
+    assert_eq!(identifier.learnt().0.of(&device(1)).len(), 0);
+    let words = standing(&[device(1)], Role::InfusionPump);
+    let update = identifier
+        .learn(head(), &words, &|_| true, |_| {})
+        .expect("there is a model");
+    assert_eq!(update.report.alarmed, 1);
+    assert_eq!(update.refusals, [Refusal::NothingToLearn]);
+}
