@@ -151,7 +151,7 @@ fn what_is_learnt_from_named_devices_is_forgotten_with_the_words() {
     let update = identifier
         .learn(head(), &nobody, &|_| false, |_| {})
         .expect("there is a model");
-    assert_eq!(update.refusals, [Refusal::NothingToLearn]);
+    assert!(update.refusals.contains(&Refusal::NothingToLearn));
     assert_eq!(identifier.learnt().1, None);
 }
 

@@ -253,7 +253,7 @@ fn one_address_that_speaks_for_several_is_a_gateway() {
             .any(|e| e.sentence.contains("Speaks for 3 devices"))
     );
     // A rack of pumps, a central station, a receiver of telemetry: nothing says which.
-    let alike = answer(&hub(["NEURON^CH1", "NEURON^CH2", "NEURON^CH3"]));
+    let alike = answer(&hub(["ACME^CH1", "ACME^CH2", "ACME^CH3"]));
     assert_eq!(alike.role, None);
     for role in [Role::DeviceGateway, Role::CentralStation, Role::Telemetry] {
         assert!(alike.roles.contains(&role), "{:?}", alike.roles);

@@ -1,5 +1,7 @@
 //! Models: what the one that is built in answers, and which ones are refused.
 
+#![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
+
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
