@@ -75,10 +75,10 @@ impl StateDir {
     pub fn save(&self, saved: &Saved<impl Serialize>) -> io::Result<()> {
         let fresh = self.dir.join("policy.json.new");
         // In blocks: every escape in a text is a write of its own.
-        let mut file = BufWriter::new(Steady::new(File::create(&fresh)?));
+        let mut file = BufWriter::new(File::create(&fresh)?);
         serde_json::to_writer(&mut file, saved)?;
         file.write_all(b"\n")?;
-        file.into_inner()?.file.sync_all()?;
+        file.into_inner()?.sync_all()?;
         let current = self.dir.join(CURRENT);
         match fs::rename(&current, self.dir.join(PREVIOUS)) {
             Err(e) if e.kind() != io::ErrorKind::NotFound => return Err(e),
@@ -86,38 +86,6 @@ impl StateDir {
         }
         fs::rename(&fresh, &current)?;
         File::open(&self.dir)?.sync_all()
-    }
-}
-
-/// Gives what is written to the disk piece by piece, on this thread. A hundred megabytes at once
-/// would be written out by the kernel's own threads, on any CPU: for milliseconds on a worker's.
-#[derive(Debug)]
-struct Steady {
-    file: File,
-    waiting: usize,
-}
-
-impl Steady {
-    const PIECE: usize = 4 << 20;
-
-    fn new(file: File) -> Self {
-        Self { file, waiting: 0 }
-    }
-}
-
-impl io::Write for Steady {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        let written = self.file.write(bytes)?;
-        self.waiting += written;
-        if self.waiting >= Self::PIECE {
-            self.waiting = 0;
-            self.file.sync_data()?;
-        }
-        Ok(written)
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        self.file.flush()
     }
 }
 
