@@ -132,11 +132,10 @@ def decision(captures, looks, judges, names):
         rank = min(len(scores) - 1, int(np.ceil((len(scores) + 1) * CONFORMAL)) - 1)
         # A set is of use only between "sure" and "all".
         best.quantiles[role] = float(round(np.clip(scores[rank], 0.5, 0.85), 4))
-    unseen = {
-        (split, depth): [pair for (_, d), pair in zip(looks[split], told(split, share)) if d == depth]
-        for split in ("model", "maker")
-        for depth in DEPTHS
-    }
+    unseen = {}
+    for split in ("model", "maker"):
+        for (_, depth), pair in zip(looks[split], told(split, share)):
+            unseen.setdefault((split, depth), []).append(pair)
 
     def wrong(enter):
         """By split, depth, and whether devices are real: early looks are the rash ones."""

@@ -129,7 +129,9 @@ class Table:
         pairs = [(true, named) for _, true, named, *_ in found]
         f1 = self._summary(lambda items: measure.macro_f1(*zip(*items)), indices, pairs)
         lone = self.lone_roles(split)
-        learnable = self._summary(lambda items: measure.macro_f1(*zip(*items), without=lone), indices, pairs)
+        learnable = f1
+        if lone:
+            learnable = self._summary(lambda items: measure.macro_f1(*zip(*items), without=lone), indices, pairs)
         wrong = [named not in (true, UNKNOWN) for true, named in pairs]
         sets = [(true, options) for _, true, _, options, _ in found if options]
         return {

@@ -20,6 +20,7 @@ const VSWITCHD: &str = "/usr/lib/openvswitch-switch-dpdk/ovs-vswitchd-dpdk";
 const SCHEMA: &str = "/usr/share/openvswitch/vswitch.ovsschema";
 /// Its packet pool: so many buffers at most, whatever the ports need.
 const BUFFERS_MAX: u32 = 262_144;
+/// What they take.
 const MEMORY_MIB: u64 = 1_024;
 /// How long an answer may take: while its ports are set up, every frame goes through its slow path.
 const PATIENCE: Duration = Duration::from_secs(60);

@@ -1,8 +1,8 @@
 //! What people say of devices: a journal in the state directory, and what it comes to.
 
 use std::collections::BTreeMap;
-use std::fs::{self, File};
-use std::io::{self, BufReader, Write};
+use std::fs;
+use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -18,7 +18,7 @@ use wardline_control::{Identity, Refused, RefusedKind, RoleStatement, bounds};
 use wardline_policy::DeviceKey;
 
 use crate::clock;
-use crate::state::replace;
+use crate::state::{load_json, replace};
 
 /// Directory of the journal and its key, in the state directory.
 const DIRECTORY: &str = "roles";
@@ -48,14 +48,7 @@ struct Kept {
 
 impl Kept {
     fn load(directory: &Path) -> io::Result<Option<Self>> {
-        let file = match File::open(directory.join(LEARNT)) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-            opened => opened?,
-        };
-        if file.metadata()?.len() > LEARNT_BYTES_MAX {
-            return Err(io::Error::other("it is larger than it can be"));
-        }
-        Ok(Some(serde_json::from_reader(BufReader::new(file))?))
+        load_json(&directory.join(LEARNT), LEARNT_BYTES_MAX)
     }
 
     fn save(&self, directory: &Path) -> io::Result<()> {

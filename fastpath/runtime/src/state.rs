@@ -1,9 +1,10 @@
 //! What survives a restart: the last accepted policy document, and the one before it.
 
 use std::fs::{self, File};
-use std::io::{self, BufWriter, Write as _};
+use std::io::{self, BufReader, BufWriter, Write as _};
 use std::path::{Path, PathBuf};
 
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use wardline_control::{PolicyText, bounds};
 
@@ -73,13 +74,11 @@ impl StateDir {
     /// # Errors
     /// When the file system refuses; the predecessor is then untouched.
     pub fn save(&self, saved: &Saved<impl Serialize>) -> io::Result<()> {
-        let fresh = self.dir.join("policy.json.new");
-        // In blocks: every escape in a text is a write of its own.
-        let mut file = BufWriter::new(File::create(&fresh)?);
-        serde_json::to_writer(&mut file, saved)?;
-        file.write_all(b"\n")?;
-        file.into_inner()?.sync_all()?;
         let current = self.dir.join(CURRENT);
+        let fresh = write_beside(&current, |file| {
+            serde_json::to_writer(&mut *file, saved)?;
+            file.write_all(b"\n")
+        })?;
         match fs::rename(&current, self.dir.join(PREVIOUS)) {
             Err(e) if e.kind() != io::ErrorKind::NotFound => return Err(e),
             _ => {}
@@ -97,13 +96,37 @@ pub fn replace(
     path: &Path,
     write: impl FnOnce(&mut BufWriter<File>) -> io::Result<()>,
 ) -> io::Result<()> {
+    fs::rename(write_beside(path, write)?, path)?;
+    File::open(path.parent().unwrap_or(Path::new(".")))?.sync_all()
+}
+
+/// A new file beside another one, whole and on the disk, to take its place.
+fn write_beside(
+    path: &Path,
+    write: impl FnOnce(&mut BufWriter<File>) -> io::Result<()>,
+) -> io::Result<PathBuf> {
     let mut fresh = path.as_os_str().to_owned();
     fresh.push(".new");
+    // In blocks: every escape in a text is a write of its own.
     let mut file = BufWriter::new(File::create(&fresh)?);
     write(&mut file)?;
     file.into_inner()?.sync_all()?;
-    fs::rename(&fresh, path)?;
-    File::open(path.parent().unwrap_or(Path::new(".")))?.sync_all()
+    Ok(fresh.into())
+}
+
+/// What a JSON file holds, if it is there.
+///
+/// # Errors
+/// When it cannot be read, has more bytes than it can have, or holds something else.
+pub fn load_json<T: DeserializeOwned>(path: &Path, bytes_max: u64) -> io::Result<Option<T>> {
+    let file = match File::open(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        opened => opened?,
+    };
+    if file.metadata()?.len() > bytes_max {
+        return Err(io::Error::other("it is larger than it can be"));
+    }
+    Ok(Some(serde_json::from_reader(BufReader::new(file))?))
 }
 
 fn read(path: &Path) -> io::Result<Saved> {

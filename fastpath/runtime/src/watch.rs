@@ -5,8 +5,7 @@
 //! and gone. What it knows is kept over a restart.
 
 use std::collections::HashMap;
-use std::fs::{self, File};
-use std::io::{self, BufReader};
+use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -25,7 +24,7 @@ use crate::clock;
 use crate::config;
 use crate::events::{EventLog, NewEvent};
 use crate::fleet::Fleet;
-use crate::state::replace;
+use crate::state::{load_json, replace};
 
 const FILE: &str = "behaviour.json";
 /// A file larger than this was not written by us.
@@ -62,7 +61,7 @@ impl Watch {
     /// Goes on from what the state directory keeps; begins anew without it.
     pub fn open(state: &Path, config: &config::Behaviour, events: Arc<EventLog>) -> Self {
         let (file, settings) = (state.join(FILE), settings(config));
-        let behaviour = match load(&file) {
+        let behaviour = match load_json::<Memory>(&file, FILE_BYTES_MAX) {
             Ok(Some(memory)) => Behaviour::resume(settings, memory),
             Ok(None) => Behaviour::new(settings),
             Err(error) => {
@@ -360,17 +359,6 @@ fn shown(alert: &Alert) -> Option<view::Alert> {
 
 fn percent(alert: &Alert) -> u8 {
     (alert.score().clamp(0.0, 1.0) * 100.0) as u8
-}
-
-fn load(file: &Path) -> io::Result<Option<Memory>> {
-    let opened = match File::open(file) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-        opened => opened?,
-    };
-    if opened.metadata()?.len() > FILE_BYTES_MAX {
-        return Err(io::Error::other("it is larger than it can be"));
-    }
-    Ok(Some(serde_json::from_reader(BufReader::new(opened))?))
 }
 
 #[cfg(test)]
