@@ -61,8 +61,10 @@ pub fn run(args: &FuzzArgs) -> Result<bool> {
     };
     let (next, finds) = (Mutex::new(targets.iter()), Mutex::new(0));
     thread::scope(|scope| {
+        // Apart, so that the lock is let go before the target is fuzzed.
+        let take = || lock(&next).next();
         let work = || {
-            while let Some(target) = lock(&next).next() {
+            while let Some(target) = take() {
                 match fuzzer.fuzz(target, args.seconds) {
                     Ok(inputs) => println!("{target}: clean, {inputs} inputs"),
                     Err(error) => {
