@@ -60,9 +60,9 @@ pub fn run(args: &FuzzArgs) -> Result<bool> {
         None => thread::available_parallelism()?.get(),
     };
     let (next, finds) = (Mutex::new(targets.iter()), Mutex::new(0));
+    // Apart, so that the lock is let go before the target is fuzzed.
+    let take = || lock(&next).next();
     thread::scope(|scope| {
-        // Apart, so that the lock is let go before the target is fuzzed.
-        let take = || lock(&next).next();
         let work = || {
             while let Some(target) = take() {
                 match fuzzer.fuzz(target, args.seconds) {
