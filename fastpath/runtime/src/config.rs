@@ -14,7 +14,7 @@ use wardline_classifier::behaviour::Settings;
 use wardline_engine::Limits;
 use wardline_policy::scalar::Prefix;
 
-pub use check::ConfigError;
+pub use wardline_settings::ConfigError;
 
 /// Configuration of the fast path.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -253,15 +253,12 @@ impl Config {
     /// The file cannot be read, is not TOML, has an unknown key or a value that cannot work;
     /// each with line and what to do.
     pub fn load(path: &Path) -> Result<Self, ConfigError> {
-        let text = std::fs::read_to_string(path).map_err(|e| ConfigError::read(path, &e))?;
-        check::parse(path, &text)
+        wardline_settings::load(path, check::values)
     }
 
     /// The JSON Schema of the file, with every definition in its place.
     pub fn schema() -> schemars::Schema {
-        let settings =
-            schemars::generate::SchemaSettings::draft2020_12().with(|s| s.inline_subschemas = true);
-        let mut schema = settings.into_generator().into_root_schema_for::<Self>();
+        let mut schema = wardline_settings::schema::<Self>();
         schema.insert("title".into(), "Wardline fast path configuration".into());
         schema
     }

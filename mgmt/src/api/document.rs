@@ -1,0 +1,111 @@
+//! The description's frame, and what holds for all operations and need not be said at each.
+
+use utoipa::openapi::path::Operation;
+use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityRequirement, SecurityScheme};
+use utoipa::openapi::{
+    ComponentsBuilder, ContentBuilder, InfoBuilder, LicenseBuilder, OpenApi, OpenApiBuilder, RefOr,
+    ResponseBuilder,
+};
+use utoipa::{PartialSchema as _, ToSchema as _};
+
+use super::problem::{Code, FieldError, Problem};
+use crate::auth::rules::{self, Access};
+
+const ABOUT: &str = "What programs and the console ask of the management plane.\n\n\
+    Answers that say no are problem details (RFC 9457) whose `code` does not change. Lists come in \
+    pages: send `next_cursor` as `cursor`. What can change carries an `ETag` and wants it back as \
+    `If-Match`. Times are RFC 3339 in UTC; other quantities carry their unit in their name.";
+
+/// Title, licence, credentials.
+pub(super) fn frame() -> OpenApi {
+    let bearer = HttpBuilder::new().scheme(HttpAuthScheme::Bearer).build();
+    let info = InfoBuilder::new()
+        .title("Wardline management")
+        .version(env!("CARGO_PKG_VERSION"))
+        .description(Some(ABOUT))
+        .license(Some(
+            LicenseBuilder::new()
+                .name("Apache-2.0 OR MIT")
+                .identifier(Some("Apache-2.0 OR MIT"))
+                .build(),
+        ));
+    OpenApiBuilder::new()
+        .info(info.build())
+        .components(Some(
+            ComponentsBuilder::new()
+                .security_scheme("token", SecurityScheme::Http(bearer))
+                .schema(Problem::name(), Problem::schema())
+                .schema(FieldError::name(), FieldError::schema())
+                .schema(Code::name(), Code::schema())
+                .build(),
+        ))
+        .build()
+}
+
+/// Adds to every operation what any operation may answer.
+pub(super) fn complete(mut api: OpenApi) -> OpenApi {
+    for (path, item) in &mut api.paths.paths {
+        let has_id = path.contains('{');
+        let of = [
+            (&mut item.get, false),
+            (&mut item.put, true),
+            (&mut item.post, true),
+            (&mut item.patch, true),
+            (&mut item.delete, true),
+        ];
+        for (operation, writes) in of {
+            if let Some(operation) = operation {
+                answers(operation, has_id, writes);
+            }
+        }
+    }
+    api
+}
+
+fn answers(operation: &mut Operation, has_id: bool, writes: bool) {
+    let id = operation.operation_id.clone().unwrap_or_default();
+    let mut add = |status: &str, description: &str| {
+        let content = ContentBuilder::new()
+            .schema(Some(RefOr::Ref(utoipa::openapi::Ref::from_schema_name(
+                Problem::name(),
+            ))))
+            .build();
+        let response = ResponseBuilder::new()
+            .description(description)
+            .content("application/problem+json", content)
+            .build();
+        let responses = &mut operation.responses.responses;
+        responses
+            .entry(status.to_owned())
+            .or_insert(RefOr::T(response));
+    };
+    add("400", "The request or a parameter is wrong");
+    add("429", "Too many requests");
+    add("500", "A fault of this program");
+    add("503", "Not now: busy, or something it needs is away");
+    if rules::of(&id) != Access::Public {
+        add("401", "No credentials, or they do not hold");
+        add("403", "The credentials do not suffice");
+        operation.security = Some(vec![SecurityRequirement::new::<_, _, String>("token", [])]);
+    }
+    if has_id {
+        add("404", "There is no such thing");
+    }
+    if writes {
+        add("409", "It does not fit with how things are");
+        add("507", "The disk is full");
+    }
+    if operation.request_body.is_some() {
+        add("413", "The body is too large");
+        add("415", "The body is in another format");
+        add("422", "The body is wrong");
+    }
+    let parameters = operation.parameters.as_deref().unwrap_or_default();
+    if parameters
+        .iter()
+        .any(|p| matches!(p, RefOr::T(p) if p.name == "If-Match"))
+    {
+        add("412", "It was changed since it was read");
+        add("428", "If-Match is missing");
+    }
+}

@@ -1,0 +1,142 @@
+//! What can be asked, under `/api/v1`. The description at `/api/v1/openapi.json` is made from the
+//! handlers themselves; the committed copy, `docs/openapi.json`, fails a test when it is stale.
+//!
+//! How it behaves everywhere: answers that say no are [`problem`]s; lists come in [`page`]s; what
+//! can change has an `ETag` and wants `If-Match`; bodies and parameters are read strictly
+//! ([`request`]).
+
+mod audit;
+mod devices;
+mod document;
+mod events;
+pub mod page;
+pub mod problem;
+pub mod request;
+mod system;
+
+use axum::http::{HeaderValue, header};
+use axum::middleware;
+use axum::response::{IntoResponse as _, Redirect, Response};
+use axum::routing::get;
+use axum::{Json, Router};
+use tower_http::catch_panic::CatchPanicLayer;
+use utoipa::openapi::OpenApi;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+use utoipa_swagger_ui::{Config, SwaggerUi};
+
+use crate::Shared;
+use crate::auth::Gate;
+use problem::{Code, Problem};
+
+/// Where the API lies.
+pub const BASE: &str = "/api/v1";
+/// Where its interactive page lies.
+const PAGE: &str = "/api/docs";
+
+/// What the browser may do with our pages: load from us, and nothing else from anywhere.
+const CONTENT_POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self' \
+    'unsafe-inline'; img-src 'self' data:; font-src 'self'; connect-src 'self'; form-action \
+    'self'; base-uri 'none'; frame-ancestors 'none'";
+
+/// Everything that can be asked.
+fn operations() -> OpenApiRouter<Shared> {
+    let api = OpenApiRouter::new()
+        .merge(audit::operations())
+        .merge(devices::operations())
+        .merge(events::operations())
+        .merge(system::operations())
+        .routes(routes!(read_openapi));
+    OpenApiRouter::with_openapi(document::frame()).nest(BASE, api)
+}
+
+/// The description of the API.
+pub fn document() -> OpenApi {
+    let (_, api) = operations().split_for_parts();
+    document::complete(api)
+}
+
+/// The whole service.
+pub fn router(app: Shared) -> Router {
+    let (router, _) = operations().split_for_parts();
+    let page = SwaggerUi::new(PAGE).config(
+        Config::from(format!("{BASE}/openapi.json"))
+            .try_it_out_enabled(true)
+            .validator_url("none"),
+    );
+    let guarded = router
+        .method_not_allowed_fallback(wrong_method)
+        .route_layer(middleware::from_fn_with_state(app.clone(), Gate::guard));
+    guarded
+        .with_state(app)
+        .merge(page)
+        .route(
+            "/",
+            get(|| async { Redirect::temporary(&format!("{PAGE}/")) }),
+        )
+        .fallback(nothing_there)
+        .layer(CatchPanicLayer::custom(panicked))
+        .layer(middleware::map_response(headers))
+}
+
+/// The description of this API (OpenAPI 3.1)
+#[utoipa::path(get, path = "/openapi.json", tag = "system",
+    responses((status = 200, description = "The description", body = serde_json::Value)))]
+async fn read_openapi() -> Json<OpenApi> {
+    Json(document())
+}
+
+async fn wrong_method() -> Problem {
+    Problem::new(
+        Code::MethodNotAllowed,
+        "`Allow` names the methods there are.",
+    )
+}
+
+async fn nothing_there() -> Problem {
+    Problem::new(Code::NotFound, "There is nothing at this path.")
+}
+
+/// A fault of ours ends a request, never the process, and tells the client nothing.
+fn panicked(_: Box<dyn std::any::Any + Send + 'static>) -> Response {
+    Problem::new(Code::Internal, "The log of the appliance says more.").into_response()
+}
+
+/// Headers of every answer.
+async fn headers(mut response: Response) -> Response {
+    let headers = response.headers_mut();
+    let values = [
+        (header::CONTENT_SECURITY_POLICY, CONTENT_POLICY),
+        (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
+        (header::REFERRER_POLICY, "no-referrer"),
+        (header::X_FRAME_OPTIONS, "DENY"),
+        (header::STRICT_TRANSPORT_SECURITY, "max-age=31536000"),
+        (header::CACHE_CONTROL, "no-store"),
+    ];
+    for (name, value) in values {
+        headers
+            .entry(name)
+            .or_insert(HeaderValue::from_static(value));
+    }
+    response
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_committed_description_is_the_one_in_force() {
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/openapi.json");
+        let mut text = document().to_pretty_json().expect("JSON");
+        text.push('\n');
+        if std::env::var_os("UPDATE_SCHEMA").is_some() {
+            std::fs::write(path, &text).expect("written");
+        }
+        let committed = std::fs::read_to_string(path).unwrap_or_default();
+        assert!(
+            text == committed,
+            "docs/openapi.json is stale: run this test with UPDATE_SCHEMA=1"
+        );
+    }
+}

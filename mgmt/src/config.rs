@@ -1,0 +1,246 @@
+//! The configuration: one TOML file, read once at start.
+//!
+//! The JSON Schema generated from these types is the one list of known keys; it is published as
+//! `docs/mgmt.schema.json`.
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use tracing::level_filters::LevelFilter;
+use wardline_settings::{Complain, ConfigError};
+
+/// Configuration of the management plane. Every key has a default.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Config {
+    /// Where people and programs reach it.
+    pub listen: Listen,
+    /// What survives a restart.
+    pub state: State,
+    /// The other process.
+    pub fastpath: Fastpath,
+    /// How long what was seen is kept.
+    pub history: History,
+    /// Log output.
+    pub log: Log,
+}
+
+/// Where people and programs reach it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Listen {
+    /// Address and port, TLS only.
+    #[schemars(with = "String")]
+    pub address: SocketAddr,
+    /// Names and addresses in the certificate that is made at the first start, besides
+    /// `localhost`, the host's name and the address listened on.
+    pub names: Vec<String>,
+    /// Certificate chain (PEM) to use in place of one made here. Read again when it changes.
+    pub certificate: Option<PathBuf>,
+    /// Its private key (PEM).
+    pub key: Option<PathBuf>,
+}
+
+/// What survives a restart.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct State {
+    /// Directory for the databases, keys and certificates; for this process's user only.
+    pub dir: PathBuf,
+}
+
+/// The other process.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Fastpath {
+    /// Its control socket.
+    pub socket: PathBuf,
+    /// How often its devices are looked at, in seconds.
+    pub devices_every_s: u64,
+    /// How often its conversations are looked at, in seconds.
+    pub flows_every_s: u64,
+}
+
+/// How long what was seen is kept.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct History {
+    /// Days that flow history is kept.
+    pub days: u32,
+    /// Size of the flow history in MiB; the oldest days make room.
+    pub mib: u64,
+}
+
+/// Log output.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Log {
+    /// Least severe level to write.
+    pub level: LogLevel,
+}
+
+/// Level of a log line.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum LogLevel {
+    /// Something failed.
+    Error,
+    /// Something a person should look at.
+    Warn,
+    /// Starts, stops, changes.
+    Info,
+    /// For finding a fault.
+    Debug,
+}
+
+impl Config {
+    /// Reads and checks a file.
+    ///
+    /// # Errors
+    /// Each complaint with line and what to do.
+    pub fn load(path: &Path) -> Result<Self, ConfigError> {
+        wardline_settings::load(path, values)
+    }
+
+    /// The JSON Schema of the file.
+    pub fn schema() -> schemars::Schema {
+        let mut schema = wardline_settings::schema::<Self>();
+        schema.insert("title".into(), "Wardline management configuration".into());
+        schema
+    }
+}
+
+fn values(config: &Config, complain: Complain<'_>) {
+    match (&config.listen.certificate, &config.listen.key) {
+        (Some(_), None) => complain("listen.certificate", "needs `key` beside it".to_owned()),
+        (None, Some(_)) => complain("listen.key", "needs `certificate` beside it".to_owned()),
+        _ => {}
+    }
+    let ranges = [
+        (
+            "fastpath.devices_every_s",
+            config.fastpath.devices_every_s,
+            1,
+            3_600,
+        ),
+        (
+            "fastpath.flows_every_s",
+            config.fastpath.flows_every_s,
+            1,
+            300,
+        ),
+        ("history.days", u64::from(config.history.days), 1, 3_650),
+        ("history.mib", config.history.mib, 64, 1_048_576),
+    ];
+    for (key, value, min, max) in ranges {
+        if !(min..=max).contains(&value) {
+            complain(key, format!("{value} is not between {min} and {max}"));
+        }
+    }
+}
+
+impl LogLevel {
+    /// The same in the words of `tracing`.
+    pub const fn filter(self) -> LevelFilter {
+        match self {
+            Self::Error => LevelFilter::ERROR,
+            Self::Warn => LevelFilter::WARN,
+            Self::Info => LevelFilter::INFO,
+            Self::Debug => LevelFilter::DEBUG,
+        }
+    }
+}
+
+impl Default for Listen {
+    fn default() -> Self {
+        Self {
+            address: SocketAddr::from(([127, 0, 0, 1], 8_443)),
+            names: Vec::new(),
+            certificate: None,
+            key: None,
+        }
+    }
+}
+
+impl Default for State {
+    fn default() -> Self {
+        Self {
+            dir: "/var/lib/wardline-mgmt".into(),
+        }
+    }
+}
+
+impl Default for Fastpath {
+    fn default() -> Self {
+        Self {
+            socket: wardline_control::DEFAULT_SOCKET.into(),
+            devices_every_s: 10,
+            flows_every_s: 30,
+        }
+    }
+}
+
+impl Default for History {
+    fn default() -> Self {
+        Self {
+            days: 90,
+            mib: 8_192,
+        }
+    }
+}
+
+impl Default for Log {
+    fn default() -> Self {
+        Self {
+            level: LogLevel::Info,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn errors(text: &str) -> String {
+        wardline_settings::parse::<Config>(Path::new("m.toml"), text, values)
+            .expect_err("it must be refused")
+            .to_string()
+    }
+
+    #[test]
+    fn nothing_need_be_said() {
+        let config: Config =
+            wardline_settings::parse(Path::new("m.toml"), "", values).expect("defaults");
+        assert_eq!(config, Config::default());
+    }
+
+    #[test]
+    fn what_is_wrong_is_named_with_its_line() {
+        assert_eq!(
+            errors("[listen]\naddres = \"[::1]:8443\"\n"),
+            "m.toml:2:1: unknown key `addres` in [listen]; did you mean `address`?"
+        );
+        assert_eq!(
+            errors("[listen]\nkey = \"k.pem\"\n[history]\ndays = 0\n"),
+            "m.toml:2:1: listen.key: needs `certificate` beside it\n\
+             m.toml:4:1: history.days: 0 is not between 1 and 3650"
+        );
+    }
+
+    #[test]
+    fn published_schema_is_the_one_in_force() {
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/mgmt.schema.json");
+        let mut text = serde_json::to_string_pretty(&Config::schema()).expect("JSON");
+        text.push('\n');
+        if std::env::var_os("UPDATE_SCHEMA").is_some() {
+            std::fs::write(path, &text).expect("written");
+        }
+        let published = std::fs::read_to_string(path).unwrap_or_default();
+        assert!(
+            text == published,
+            "docs/mgmt.schema.json is stale: run this test with UPDATE_SCHEMA=1"
+        );
+    }
+}

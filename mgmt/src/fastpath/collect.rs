@@ -1,0 +1,151 @@
+//! Brings what the fast path sees into the store, and what happens to those who listen.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use wardline_control::bounds::{EVENT_WAIT_MS, PAGE};
+use wardline_control::{Client, DeviceView, EventKind, EventRecord};
+
+use crate::Shared;
+use crate::live::Topic;
+use crate::store::{StoreError, device};
+use crate::time::Time;
+
+/// A device whose only news is that it was seen again is written down this rarely, in seconds.
+const SEEN_AGAIN_S: i64 = 60;
+
+/// Collects until the process ends; never returns.
+pub async fn collect(app: Shared) {
+    tokio::join!(devices(&app), events(&app));
+}
+
+/// Looks at all devices again and again.
+async fn devices(app: &Shared) {
+    let every = Duration::from_secs(app.config.fastpath.devices_every_s);
+    let mut known = HashMap::new();
+    loop {
+        let client = app.fastpath.connected().await;
+        match look(app, &client, &mut known).await {
+            Ok(()) => {}
+            Err(error) => tracing::warn!(%error, "the devices could not be brought up to date"),
+        }
+        tokio::time::sleep(every).await;
+    }
+}
+
+/// What was written of a device: its last frame, and a digest of the rest.
+type Written = (Time, u64);
+
+async fn look(
+    app: &Shared,
+    client: &Client,
+    known: &mut HashMap<String, Written>,
+) -> anyhow::Result<()> {
+    let mut cursor = Some(0);
+    while let Some(at) = cursor {
+        let page = client.devices(at, PAGE).await?;
+        cursor = page.next;
+        let news: Vec<_> = page
+            .devices
+            .iter()
+            .filter(|view| is_news(view, known))
+            .collect();
+        write(app, &news).await?;
+        for view in news {
+            known.insert(device::key_text(&view.key), written(view));
+        }
+    }
+    Ok(())
+}
+
+fn is_news(view: &DeviceView, known: &HashMap<String, Written>) -> bool {
+    let (last, digest) = written(view);
+    known
+        .get(&device::key_text(&view.key))
+        .is_none_or(|(then, before)| *before != digest || last > then.plus_s(SEEN_AGAIN_S))
+}
+
+fn written(view: &DeviceView) -> Written {
+    use std::hash::{DefaultHasher, Hash as _, Hasher as _};
+    let mut hasher = DefaultHasher::new();
+    let quiet = (
+        &view.name,
+        &view.role,
+        device::word(&view.mode),
+        device::word(&view.care),
+        &view.addresses,
+    );
+    quiet.hash(&mut hasher);
+    // What it is taken for is news; how much it sent is not.
+    serde_json::to_string(&view.identity)
+        .unwrap_or_default()
+        .hash(&mut hasher);
+    (Time::from_contract(view.last_seen_us), hasher.finish())
+}
+
+async fn write(app: &Shared, views: &[&DeviceView]) -> Result<(), StoreError> {
+    if views.is_empty() {
+        return Ok(());
+    }
+    let mut transaction = app.store.main.begin().await?;
+    for view in views {
+        device::write_seen(&mut transaction, view).await?;
+    }
+    transaction.commit().await?;
+    Ok(())
+}
+
+/// Passes on what happens.
+async fn events(app: &Shared) {
+    let (mut process, mut next) = (None, 0);
+    loop {
+        let client = app.fastpath.connected().await;
+        let hello = client.hello();
+        let now = (hello.pid, hello.started_us);
+        // Numbers begin anew with each process.
+        if process != Some(now) {
+            (process, next) = (Some(now), 0);
+        }
+        match client.events(next, PAGE, EVENT_WAIT_MS).await {
+            Ok(batch) => {
+                if batch.lost > 0 {
+                    let detail = serde_json::json!({ "lost": batch.lost });
+                    app.live.tell(Topic::System, "events-lost", None, detail);
+                }
+                next = batch.next_seq;
+                for event in batch.events {
+                    pass_on(app, event);
+                }
+            }
+            Err(error) => {
+                tracing::debug!(%error, "no events");
+                tokio::time::sleep(super::AGAIN).await;
+            }
+        }
+    }
+}
+
+fn pass_on(app: &Shared, event: EventRecord) {
+    let topic = match &event.kind {
+        EventKind::DeviceSeen
+        | EventKind::Identified { .. }
+        | EventKind::RoleStated { .. }
+        | EventKind::AddressBound { .. }
+        | EventKind::WrongSide => Topic::Device,
+        EventKind::Behaviour { .. } | EventKind::AlertAccepted { .. } => Topic::Alert,
+        EventKind::Denied { .. } => Topic::Verdict,
+        EventKind::PolicyApplied { .. } => Topic::Policy,
+        EventKind::Started { .. } | EventKind::Link { .. } => Topic::System,
+        // Too many to tell; they are in the flow history.
+        EventKind::FlowBegun(_) | EventKind::FlowEnded(_) => return,
+    };
+    let key = event.device.as_ref().map(device::key_text);
+    let time = Time::from_contract(event.time_us);
+    let mut detail = serde_json::to_value(&event.kind).unwrap_or_default();
+    let name = detail
+        .as_object_mut()
+        .and_then(|fields| fields.remove("event"))
+        .and_then(|name| name.as_str().map(str::to_owned))
+        .unwrap_or_default();
+    app.live.tell_at(time, topic, &name, key, detail);
+}

@@ -1,0 +1,43 @@
+//! `wardline mgmt`: the unprivileged process that people and programs talk to.
+//!
+//! It keeps what people decided and what was seen, checks who may do what, and passes on to the
+//! fast path what was decided. It may crash, be upgraded or be attacked without one packet being
+//! lost or wrongly passed: nothing here is on the packet's way.
+//!
+//! [`run`] is the order of a start and of a stop. [`api`] is what can be asked, [`auth`] who may
+//! ask it, [`store`] what is kept, [`audit`] who changed what, [`fastpath`] the other process,
+//! [`live`] what is told while it happens.
+
+pub mod api;
+pub mod audit;
+pub mod auth;
+pub mod config;
+pub mod fastpath;
+pub mod live;
+pub mod run;
+pub mod secret;
+pub mod store;
+pub mod time;
+pub mod tls;
+
+use std::sync::Arc;
+
+/// What every part of the process shares.
+#[derive(Debug)]
+pub struct App {
+    /// The configuration as it was read at start.
+    pub config: config::Config,
+    /// What is kept.
+    pub store: store::Store,
+    /// The connection to the fast path.
+    pub fastpath: fastpath::Link,
+    /// What happens, for those who listen.
+    pub live: live::Hub,
+    /// Who may do what, by operation.
+    pub gate: auth::Gate,
+    /// When this process started.
+    pub started: time::Time,
+}
+
+/// The same for all handlers.
+pub type Shared = Arc<App>;

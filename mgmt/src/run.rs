@@ -1,0 +1,115 @@
+//! The order of a start and of a stop.
+
+use std::net::{SocketAddr, TcpListener};
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use axum_server::Handle;
+use axum_server::tls_rustls::RustlsConfig;
+
+use crate::auth::Gate;
+use crate::config::Config;
+use crate::live::Hub;
+use crate::store::Store;
+use crate::time::Time;
+use crate::{App, Shared, api, fastpath, tls};
+
+/// How long requests under way may take when the process is stopped.
+const GRACE: Duration = Duration::from_secs(5);
+
+/// Runs until told to stop. `ready` is written when the service answers.
+///
+/// # Errors
+/// What kept it from starting.
+pub async fn run(config: Config, ready: Option<&Path>) -> Result<()> {
+    let store = Store::open(&config.state.dir)
+        .await
+        .with_context(|| format!("state directory {}", config.state.dir.display()))?;
+    let files = tls::Files::prepare(&config.listen, &config.state.dir)?;
+    let serving = RustlsConfig::from_config(files.load()?);
+    let address = config.listen.address;
+    let listener = TcpListener::bind(address)
+        .with_context(|| format!("cannot listen on {address} (`listen.address`)"))?;
+    listener.set_nonblocking(true)?;
+    let app: Shared = Arc::new(App {
+        fastpath: fastpath::Link::new(config.fastpath.socket.clone()),
+        store,
+        live: Hub::new(),
+        gate: Gate::new(&api::document()),
+        started: Time::now(),
+        config,
+    });
+    let handle = Handle::new();
+    let tasks = background(&app, &files, &serving, &handle);
+    let address = listener.local_addr()?;
+    tracing::info!(%address, "listening");
+    if let Some(file) = ready {
+        write_ready(file, address, &files)?;
+    }
+    axum_server::from_tcp_rustls(listener, serving)?
+        .handle(handle)
+        .serve(api::router(app.clone()).into_make_service_with_connect_info::<SocketAddr>())
+        .await?;
+    for task in tasks {
+        task.abort();
+    }
+    app.store.close().await;
+    Ok(())
+}
+
+/// What a program needs to come in. The socket listens already, so it may come at once.
+fn write_ready(file: &Path, address: SocketAddr, files: &tls::Files) -> Result<()> {
+    let ready = serde_json::json!({
+        "address": format!("https://{address}"),
+        "ca_certificate": files.authority(),
+        "pid": std::process::id(),
+    });
+    let beside = file.with_extension("new");
+    std::fs::write(&beside, format!("{ready:#}\n"))
+        .and_then(|()| std::fs::rename(&beside, file))
+        .with_context(|| format!("cannot write {}", file.display()))
+}
+
+fn background(
+    app: &Shared,
+    files: &tls::Files,
+    serving: &RustlsConfig,
+    handle: &Handle<SocketAddr>,
+) -> Vec<tokio::task::JoinHandle<()>> {
+    let keep = {
+        let app = app.clone();
+        async move { app.fastpath.keep(&app).await }
+    };
+    let watch = {
+        let (files, serving) = (files.clone(), serving.clone());
+        async move { files.watch(serving).await }
+    };
+    let stop = {
+        let handle = handle.clone();
+        async move {
+            told_to_stop().await;
+            handle.graceful_shutdown(Some(GRACE));
+        }
+    };
+    vec![
+        tokio::spawn(keep),
+        tokio::spawn(fastpath::collect(app.clone())),
+        tokio::spawn(watch),
+        tokio::spawn(stop),
+    ]
+}
+
+async fn told_to_stop() {
+    use tokio::signal::unix::{SignalKind, signal};
+    let mut signals = Vec::new();
+    for kind in [SignalKind::terminate(), SignalKind::interrupt()] {
+        match signal(kind) {
+            Ok(signal) => signals.push(signal),
+            Err(error) => tracing::error!(%error, "a signal cannot be waited for"),
+        }
+    }
+    let waits = signals.iter_mut().map(|signal| Box::pin(signal.recv()));
+    futures::future::select_all(waits).await;
+}

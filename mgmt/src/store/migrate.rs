@@ -1,0 +1,57 @@
+//! The steps from an empty file to this version's tables; each is taken once, in a transaction.
+
+use sqlx::SqlitePool;
+
+use super::StoreError;
+use crate::time::Time;
+
+/// One step: its name, never used again, and what it does.
+pub(super) type Step = (&'static str, &'static str);
+
+macro_rules! step {
+    ($name:literal) => {
+        (
+            $name,
+            include_str!(concat!("../../migrations/", $name, ".sql")),
+        )
+    };
+}
+
+/// Of the main database.
+pub(super) const MAIN: &[Step] = &[step!("main-0001-foundation")];
+
+/// Of the flow history.
+pub(super) const HISTORY: &[Step] = &[step!("history-0001-foundation")];
+
+/// Takes the steps that were not taken yet.
+pub(super) async fn run(pool: &SqlitePool, steps: &[Step]) -> Result<(), StoreError> {
+    sqlx::query(
+        "CREATE TABLE IF NOT EXISTS migration \
+         (name TEXT PRIMARY KEY, applied_us INTEGER NOT NULL) STRICT, WITHOUT ROWID",
+    )
+    .execute(pool)
+    .await?;
+    let taken: Vec<(String,)> = sqlx::query_as("SELECT name FROM migration")
+        .fetch_all(pool)
+        .await?;
+    if let Some((unknown,)) = taken
+        .iter()
+        .find(|(name,)| steps.iter().all(|step| step.0 != name))
+    {
+        return Err(StoreError::Newer(unknown.clone()));
+    }
+    for (name, text) in steps {
+        if taken.iter().any(|(known,)| known == name) {
+            continue;
+        }
+        let mut step = pool.begin_with("BEGIN IMMEDIATE").await?;
+        sqlx::raw_sql(*text).execute(&mut *step).await?;
+        sqlx::query("INSERT INTO migration (name, applied_us) VALUES (?1, ?2)")
+            .bind(*name)
+            .bind(Time::now().us())
+            .execute(&mut *step)
+            .await?;
+        step.commit().await?;
+    }
+    Ok(())
+}

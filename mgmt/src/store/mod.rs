@@ -1,0 +1,266 @@
+//! What is kept: two SQLite databases, one for what people decided and one for what was seen.
+//!
+//! They are apart so that the history, which is large and can be done without, never stands in
+//! the way of the rest: when it is damaged it is set aside and begun anew. Each has one
+//! connection that writes and some that read. A change by somebody is committed together with
+//! its audit record or not at all ([`Change`]).
+
+mod change;
+pub mod device;
+pub mod flow;
+mod migrate;
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use sqlx::sqlite::{
+    SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous,
+};
+use sqlx::{AssertSqlSafe, Sqlite, Transaction};
+
+pub use change::{Actor, Change, Record};
+
+use crate::audit::Signer;
+
+/// Connections of each database that read.
+const READERS: u32 = 4;
+/// How long one waits for another connection.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// Both databases, and the key that signs audit records.
+#[derive(Debug)]
+pub struct Store {
+    /// People, policies, devices: what must not be lost.
+    pub main: Database,
+    /// Flow history.
+    pub history: Database,
+    signer: Arc<Signer>,
+}
+
+/// One database.
+#[derive(Debug)]
+pub struct Database {
+    path: PathBuf,
+    write: SqlitePool,
+    read: SqlitePool,
+}
+
+/// Why something could not be kept or found.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// The disk has no room.
+    #[error("the disk is full: nothing was changed; make room in the state directory")]
+    Full,
+    /// The file is not what it was.
+    #[error(
+        "the database is damaged: {0}; stop, and restore a backup with `wardline-mgmt restore`"
+    )]
+    Damaged(String),
+    /// A newer version wrote it.
+    #[error("the database was written by a newer version (it knows `{0}`); start that one")]
+    Newer(String),
+    /// A file could not be read or written.
+    #[error("{}: {source}", path.display())]
+    File {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        #[source]
+        source: std::io::Error,
+    },
+    /// Somebody else has the name.
+    #[error("it is taken: {0}")]
+    Taken(String),
+    /// Anything else.
+    #[error("the database failed: {0}")]
+    Other(sqlx::Error),
+}
+
+impl From<sqlx::Error> for StoreError {
+    fn from(error: sqlx::Error) -> Self {
+        let Some(database) = error.as_database_error() else {
+            return Self::Other(error);
+        };
+        if database.is_unique_violation() {
+            return Self::Taken(database.message().to_owned());
+        }
+        // SQLite's extended codes have the primary one in their low byte.
+        let code = database.code().and_then(|code| code.parse::<u32>().ok());
+        match code.map(|code| code & 0xff) {
+            Some(13) => Self::Full,
+            Some(11 | 26) => Self::Damaged(database.message().to_owned()),
+            _ => Self::Other(error),
+        }
+    }
+}
+
+impl Store {
+    /// Opens both databases in `dir`, makes them if they are not there, brings them up to this
+    /// version and checks them.
+    ///
+    /// # Errors
+    /// When the main one is damaged or newer, or the directory cannot be used. A damaged history
+    /// is set aside instead.
+    pub async fn open(dir: &Path) -> Result<Self, StoreError> {
+        private_directory(dir)?;
+        let signer = Arc::new(Signer::open(dir)?);
+        let main = Database::open(&dir.join("wardline.db"), migrate::MAIN).await?;
+        let path = dir.join("history.db");
+        let history = match Database::open(&path, migrate::HISTORY).await {
+            Err(StoreError::Damaged(how)) => {
+                let aside = set_aside(&path)?;
+                tracing::error!(%how, aside = %aside.display(), "the flow history is damaged; a new one is begun");
+                Database::open(&path, migrate::HISTORY).await?
+            }
+            history => history?,
+        };
+        Ok(Self {
+            main,
+            history,
+            signer,
+        })
+    }
+
+    /// Begins a change by somebody.
+    ///
+    /// # Errors
+    /// When the database does not let it.
+    pub async fn change(&self, actor: Actor) -> Result<Change, StoreError> {
+        let transaction = self.main.begin().await?;
+        Ok(Change::new(transaction, Arc::clone(&self.signer), actor))
+    }
+
+    /// The key that signs audit records, and the head that is kept apart.
+    pub fn signer(&self) -> &Signer {
+        &self.signer
+    }
+
+    /// Closes both, so that their journals are folded in.
+    pub async fn close(&self) {
+        self.main.close().await;
+        self.history.close().await;
+    }
+}
+
+impl Database {
+    async fn open(path: &Path, steps: &[migrate::Step]) -> Result<Self, StoreError> {
+        let options = SqliteConnectOptions::new()
+            .filename(path)
+            .create_if_missing(true)
+            .journal_mode(SqliteJournalMode::Wal)
+            // What was acknowledged survives a power cut.
+            .synchronous(SqliteSynchronous::Full)
+            .foreign_keys(true)
+            .busy_timeout(PATIENCE)
+            .pragma("cache_size", "-8192")
+            .pragma("journal_size_limit", "67108864")
+            .pragma("temp_store", "memory");
+        let pool = |count| {
+            SqlitePoolOptions::new()
+                .max_connections(count)
+                .acquire_timeout(PATIENCE)
+        };
+        let write = pool(1).connect_with(options.clone()).await?;
+        check(&write).await?;
+        migrate::run(&write, steps).await?;
+        let read = pool(READERS)
+            .connect_with(options.create_if_missing(false).read_only(true))
+            .await?;
+        Ok(Self {
+            path: path.to_owned(),
+            write,
+            read,
+        })
+    }
+
+    /// A transaction that writes; one at a time.
+    ///
+    /// # Errors
+    /// When the database does not let it.
+    pub async fn begin(&self) -> Result<Transaction<'static, Sqlite>, StoreError> {
+        Ok(self.write.begin_with("BEGIN IMMEDIATE").await?)
+    }
+
+    /// For reading.
+    pub fn read(&self) -> &SqlitePool {
+        &self.read
+    }
+
+    /// Whether the file is what it should be; takes time in proportion to its size.
+    ///
+    /// # Errors
+    /// What is damaged.
+    pub async fn check(&self) -> Result<(), StoreError> {
+        check(&self.read).await
+    }
+
+    /// Writes a whole copy while everything goes on. `to` must not exist.
+    ///
+    /// # Errors
+    /// When it cannot be written.
+    pub async fn back_up(&self, to: &Path) -> Result<(), StoreError> {
+        sqlx::query("VACUUM INTO ?1")
+            .bind(to.to_string_lossy().into_owned())
+            .execute(&self.write)
+            .await?;
+        Ok(())
+    }
+
+    /// Where it lies.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    async fn close(&self) {
+        self.read.close().await;
+        self.write.close().await;
+    }
+}
+
+async fn check(pool: &SqlitePool) -> Result<(), StoreError> {
+    let said: Vec<(String,)> = sqlx::query_as("PRAGMA quick_check(5)")
+        .fetch_all(pool)
+        .await?;
+    match said.first() {
+        Some((first,)) if first != "ok" => Err(StoreError::Damaged(first.clone())),
+        _ => Ok(()),
+    }
+}
+
+/// A statement put together from our own pieces; what comes from outside is bound, never pasted.
+pub(crate) fn sql(text: String) -> AssertSqlSafe<String> {
+    AssertSqlSafe(text)
+}
+
+fn private_directory(dir: &Path) -> Result<(), StoreError> {
+    use std::os::unix::fs::{DirBuilderExt as _, PermissionsExt};
+    let failed = |source| StoreError::File {
+        path: dir.to_owned(),
+        source,
+    };
+    std::fs::DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(dir)
+        .map_err(failed)?;
+    std::fs::set_permissions(dir, PermissionsExt::from_mode(0o700)).map_err(failed)
+}
+
+/// Moves a database and its journals out of the way.
+fn set_aside(path: &Path) -> Result<PathBuf, StoreError> {
+    let aside = path.with_extension(format!("damaged-{}", crate::time::Time::now().seconds()));
+    for (suffix, needed) in [("", true), ("-wal", false), ("-shm", false)] {
+        let with = |path: &Path| PathBuf::from(format!("{}{suffix}", path.display()));
+        match std::fs::rename(with(path), with(&aside)) {
+            Err(source) if needed => {
+                return Err(StoreError::File {
+                    path: path.to_owned(),
+                    source,
+                });
+            }
+            _ => {}
+        }
+    }
+    Ok(aside)
+}

@@ -1,0 +1,116 @@
+//! The inventory.
+
+use reqwest::Method;
+use serde_json::json;
+use wardline_mgmt::auth::Role;
+
+use crate::played::device;
+use crate::support::{Server, problem};
+
+const KEY: &str = "/devices/00-09-fb-00-00-01.10";
+
+async fn with_devices(count: u32) -> Server {
+    let server = Server::start().await;
+    let played = server.played.as_ref().expect("played");
+    played.stage().devices = (1..=count).map(device).collect();
+    let all =
+        |list: &serde_json::Value| list["items"].as_array().map(Vec::len) == Some(count as usize);
+    server.read_until("/devices", all).await;
+    server
+}
+
+#[tokio::test]
+async fn what_the_fast_path_sees_is_listed_page_by_page_and_found() {
+    let server = with_devices(5).await;
+    let first = server
+        .read("/devices?limit=2&sort=name&order=descending")
+        .await;
+    assert_eq!(first["items"][0]["name"], "device-5");
+    let cursor = first["next_cursor"].as_str().expect("more");
+    let path = format!("/devices?limit=2&sort=name&order=descending&cursor={cursor}");
+    assert_eq!(server.read(&path).await["items"][0]["name"], "device-3");
+    let found = server.read("/devices?q=example+10.0.0.4").await;
+    assert_eq!(found["items"].as_array().map(Vec::len), Some(1));
+    assert_eq!(found["items"][0]["key"], "00-09-fb-00-00-04.10");
+}
+
+#[tokio::test]
+async fn nobody_overwrites_what_another_wrote() {
+    let server = with_devices(1).await;
+    let patch = |tag: Option<&str>, bed: &str| {
+        let request = server.request(Role::Biomed, Method::PATCH, KEY);
+        let request = tag
+            .iter()
+            .fold(request, |r, tag| r.header("If-Match", *tag));
+        request
+            .json(&json!({ "bed": bed, "reason": "moved" }))
+            .send()
+    };
+    assert_eq!(
+        problem(patch(None, "1").await.expect("answer")).await.0,
+        428
+    );
+    let changed = patch(Some("\"1\""), "1").await.expect("answer");
+    assert_eq!(
+        (changed.status().as_u16(), &changed.headers()["etag"]),
+        (200, &"\"2\"".parse().expect("a tag"))
+    );
+    assert_eq!(
+        problem(patch(Some("\"1\""), "2").await.expect("answer"))
+            .await
+            .0,
+        412
+    );
+    assert_eq!(server.read(KEY).await["bed"], "1");
+    let audit = server.read("/audit?operation=update_device").await;
+    assert_eq!(audit["items"].as_array().map(Vec::len), Some(1));
+    assert_eq!(audit["items"][0]["record"]["who"], "token:biomed");
+    assert_eq!(audit["items"][0]["record"]["reason"], "moved");
+    assert_eq!(audit["items"][0]["record"]["after"]["bed"], "1");
+}
+
+#[tokio::test]
+async fn what_is_wrong_is_named() {
+    let server = with_devices(1).await;
+    let get = |path: &'static str| server.request(Role::Viewer, Method::GET, path).send();
+    for path in [
+        "/devices?limit=0",
+        "/devices?colour=red",
+        "/devices?cursor=x",
+        "/devices?sort=size",
+    ] {
+        let answer = problem(get(path).await.expect("answer")).await;
+        assert_eq!(answer, (400, "invalid-query".to_owned()), "{path}");
+    }
+    assert_eq!(
+        problem(get("/devices/nothing").await.expect("answer"))
+            .await
+            .0,
+        404
+    );
+    let request = server
+        .request(Role::Biomed, Method::PATCH, KEY)
+        .header("If-Match", "\"1\"");
+    let answer = request
+        .json(&json!({ "bde": "1" }))
+        .send()
+        .await
+        .expect("answer");
+    assert_eq!(problem(answer).await, (422, "invalid-body".to_owned()));
+}
+
+#[tokio::test]
+async fn a_crash_loses_nothing_that_was_acknowledged() {
+    let mut server = with_devices(1).await;
+    let request = server
+        .request(Role::Biomed, Method::PATCH, KEY)
+        .header("If-Match", "\"1\"");
+    let answer = request
+        .json(&json!({ "location": "ICU 3" }))
+        .send()
+        .await
+        .expect("answer");
+    assert_eq!(answer.status(), 200);
+    server.crash().await;
+    assert_eq!(server.read(KEY).await["location"], "ICU 3");
+}

@@ -1,0 +1,6 @@
+//! The management plane as a process, over TLS, beside a fast path that plays its part over the
+//! real control contract. The real one takes its place in the laboratory (`wardline-lab`).
+
+mod devices;
+mod played;
+mod support;

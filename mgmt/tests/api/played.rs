@@ -1,0 +1,286 @@
+//! A fast path that is played: it speaks the contract and moves no frame.
+
+use std::path::Path;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use futures::StreamExt as _;
+use tarpc::context::Context;
+use tarpc::server::{BaseChannel, Channel as _};
+use tokio::net::UnixListener;
+use tokio::task::JoinHandle;
+use wardline_control::{
+    AlertsPage, Applied, ApplyOptions, Control, DeviceView, DevicesPage, Diagnostic, EventBatch,
+    EventKind, EventRecord, FlowFilter, FlowView, FlowsPage, Hello, PROTOCOL_VERSION,
+    PolicyInForce, PolicyText, Refused, RefusedKind, RoleStatement, Status, server_transport,
+};
+use wardline_policy::{DeviceKey, Mode};
+
+/// What the played one knows; tests write here.
+#[derive(Debug, Default)]
+pub struct Stage {
+    pub devices: Vec<DeviceView>,
+    pub flows: Vec<FlowView>,
+    pub events: Vec<EventRecord>,
+    pub alerts: Vec<wardline_control::Alert>,
+    pub statements: Vec<RoleStatement>,
+    pub policy: Option<PolicyText>,
+    pub status: Option<Status>,
+}
+
+/// A running one; gone when dropped.
+#[derive(Debug)]
+pub struct Played {
+    stage: Arc<Mutex<Stage>>,
+    task: JoinHandle<()>,
+}
+
+impl Played {
+    pub fn start(socket: &Path) -> Self {
+        // Left over from the one before.
+        let _ = std::fs::remove_file(socket);
+        let listener = UnixListener::bind(socket).expect("a socket");
+        let stage = Arc::new(Mutex::new(Stage::default()));
+        let player = Player {
+            stage: Arc::clone(&stage),
+            started_us: now_us(),
+        };
+        let task = tokio::spawn(async move {
+            // Dropped with the task, and with them the connections.
+            let mut clients = tokio::task::JoinSet::new();
+            while let Ok((stream, _)) = listener.accept().await {
+                let channel = BaseChannel::with_defaults(server_transport(stream));
+                clients.spawn(
+                    channel
+                        .execute(player.clone().serve())
+                        .for_each_concurrent(8, |request| request),
+                );
+            }
+        });
+        Self { stage, task }
+    }
+
+    pub fn stage(&self) -> MutexGuard<'_, Stage> {
+        self.stage.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Tells an event, as the engine would.
+    pub fn tell(&self, device: Option<DeviceKey>, kind: EventKind) {
+        let mut stage = self.stage();
+        let seq = stage.events.len() as u64 + 1;
+        stage.events.push(EventRecord {
+            seq,
+            time_us: now_us(),
+            device,
+            device_name: String::new(),
+            kind,
+        });
+    }
+}
+
+impl Drop for Played {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+/// A device that was just seen, in observe mode.
+pub fn device(number: u32) -> DeviceView {
+    let [_, a, b, c] = number.to_be_bytes();
+    serde_json::from_value(serde_json::json!({
+        "key": { "mac": format!("00:09:fb:{a:02x}:{b:02x}:{c:02x}"), "vlan": { "outer": 10, "inner": 0 } },
+        "name": format!("device-{number}"),
+        "role": "infusion-pump",
+        "mode": Mode::Observe,
+        "care": "therapy",
+        "addresses": [format!("10.{a}.{b}.{c}")],
+        "first_seen_us": now_us(),
+        "last_seen_us": now_us(),
+        "sent": { "frames": 1, "bytes": 64 },
+        "got": { "frames": 0, "bytes": 0 },
+        "by_reason": {},
+        "would_drop": {},
+        "flows": 0,
+        "wrong_side": 0,
+        "identity": { "role": "infusion-pump", "words": "infusion pump", "probability_percent": 97,
+            "vendor": "Example Pumps" },
+    }))
+    .expect("a device")
+}
+
+fn now_us() -> u64 {
+    wardline_mgmt::time::Time::now()
+        .us()
+        .try_into()
+        .expect("after 1970")
+}
+
+#[derive(Debug, Clone)]
+struct Player {
+    stage: Arc<Mutex<Stage>>,
+    started_us: u64,
+}
+
+impl Player {
+    fn stage(&self) -> MutexGuard<'_, Stage> {
+        self.stage.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn refused(kind: RefusedKind, message: &str) -> Refused {
+    Refused {
+        kind,
+        message: message.to_owned(),
+        diagnostics: Vec::new(),
+    }
+}
+
+/// Entries from `cursor` on, and the cursor behind them.
+fn page<T: Clone>(all: &[T], cursor: u64, limit: u32) -> (Vec<T>, Option<u64>) {
+    let from = usize::try_from(cursor).expect("small").min(all.len());
+    let to = all.len().min(from + limit as usize);
+    (
+        all[from..to].to_vec(),
+        (to < all.len()).then_some(to as u64),
+    )
+}
+
+impl Control for Player {
+    async fn hello(self, _: Context, _client: String) -> Hello {
+        Hello {
+            protocol_version: PROTOCOL_VERSION,
+            software_version: "played".to_owned(),
+            started_us: self.started_us,
+            pid: std::process::id(),
+        }
+    }
+
+    async fn status(self, _: Context) -> Result<Status, Refused> {
+        let status = self.stage().status.clone();
+        status.ok_or_else(|| refused(RefusedKind::Unavailable, "no status is played"))
+    }
+
+    async fn devices(self, _: Context, cursor: u64, limit: u32) -> Result<DevicesPage, Refused> {
+        let (devices, next) = page(&self.stage().devices, cursor, limit);
+        Ok(DevicesPage { devices, next })
+    }
+
+    async fn flows(
+        self,
+        _: Context,
+        _filter: FlowFilter,
+        cursor: u64,
+        limit: u32,
+    ) -> Result<FlowsPage, Refused> {
+        let (flows, next) = page(&self.stage().flows, cursor, limit);
+        Ok(FlowsPage { flows, next })
+    }
+
+    async fn state_role(self, _: Context, statement: RoleStatement) -> Result<u64, Refused> {
+        let mut stage = self.stage();
+        stage.statements.push(statement);
+        Ok(stage.statements.len() as u64)
+    }
+
+    async fn export_lessons(self, _: Context) -> Result<String, Refused> {
+        Ok("{}".to_owned())
+    }
+
+    async fn alerts(self, _: Context, cursor: u64, limit: u32) -> Result<AlertsPage, Refused> {
+        let (alerts, next) = page(&self.stage().alerts, cursor, limit);
+        Ok(AlertsPage { alerts, next })
+    }
+
+    async fn accept_alert(
+        self,
+        _: Context,
+        id: u64,
+        _who: String,
+        _reason: String,
+    ) -> Result<(), Refused> {
+        let mut stage = self.stage();
+        let before = stage.alerts.len();
+        stage.alerts.retain(|alert| alert.id != id);
+        if stage.alerts.len() == before {
+            return Err(refused(RefusedKind::Argument, "there is no such alert"));
+        }
+        Ok(())
+    }
+
+    async fn policy_show(self, _: Context) -> Result<PolicyInForce, Refused> {
+        let policy = self.stage().policy.clone();
+        let policy = policy.unwrap_or_else(|| PolicyText {
+            name: String::new(),
+            format: wardline_control::PolicyFormat::Toml,
+            text: String::new(),
+        });
+        Ok(PolicyInForce {
+            id: policy.name.clone(),
+            policy,
+            applied_us: self.started_us,
+        })
+    }
+
+    async fn policy_check(
+        self,
+        _: Context,
+        _policy: PolicyText,
+    ) -> Result<Vec<Diagnostic>, Refused> {
+        Ok(Vec::new())
+    }
+
+    async fn policy_apply(
+        self,
+        _: Context,
+        policy: PolicyText,
+        _options: ApplyOptions,
+    ) -> Result<Applied, Refused> {
+        let mut stage = self.stage();
+        let previous = stage.policy.replace(policy.clone());
+        Ok(Applied {
+            id: policy.name,
+            previous_id: previous.map(|policy| policy.name).unwrap_or_default(),
+            warnings: Vec::new(),
+            rollback_at_s: None,
+        })
+    }
+
+    async fn policy_confirm(self, _: Context, id: String) -> Result<Applied, Refused> {
+        Ok(Applied {
+            id,
+            previous_id: String::new(),
+            warnings: Vec::new(),
+            rollback_at_s: None,
+        })
+    }
+
+    async fn events(
+        self,
+        _: Context,
+        from_seq: u64,
+        limit: u32,
+        wait_ms: u32,
+    ) -> Result<EventBatch, Refused> {
+        let end = tokio::time::Instant::now() + Duration::from_millis(wait_ms.into());
+        loop {
+            let events: Vec<_> = {
+                let stage = self.stage();
+                let from = stage.events.iter().filter(|event| event.seq >= from_seq);
+                from.take(limit as usize).cloned().collect()
+            };
+            if !events.is_empty() || tokio::time::Instant::now() >= end {
+                let next_seq = events.last().map_or(from_seq.max(1), |event| event.seq + 1);
+                return Ok(EventBatch {
+                    events,
+                    next_seq,
+                    lost: 0,
+                });
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    }
+
+    async fn stop(self, _: Context, _detach: bool) -> Result<(), Refused> {
+        Ok(())
+    }
+}

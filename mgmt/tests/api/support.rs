@@ -1,0 +1,211 @@
+//! Starts the program, and asks it.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+use reqwest::{Client, Method, RequestBuilder, Response};
+use serde_json::Value as Json;
+use tempfile::TempDir;
+use wardline_mgmt::auth::Role;
+use wardline_mgmt::auth::token::{self, NewToken};
+use wardline_mgmt::store::{Actor, Record, Store};
+use wardline_mgmt::time::Time;
+
+use crate::played::Played;
+
+/// How long anything may take that happens by itself.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// A running management plane with a played fast path; both end when it is dropped.
+#[derive(Debug)]
+pub struct Server {
+    process: Child,
+    dir: TempDir,
+    pub played: Option<Played>,
+    pub base: String,
+    pub client: Client,
+    tokens: Vec<(Role, String)>,
+}
+
+impl Server {
+    /// Starts it with a fresh state directory and a token for each role.
+    pub async fn start() -> Self {
+        Self::start_with("").await
+    }
+
+    /// As [`Server::start`], with more lines of configuration.
+    pub async fn start_with(more: &str) -> Self {
+        let dir = tempfile::tempdir().expect("a folder");
+        let played = Played::start(&dir.path().join("fastpath.sock"));
+        let mut tokens = Vec::new();
+        let store = Store::open(&dir.path().join("state"))
+            .await
+            .expect("a store");
+        for role in Role::ALL {
+            let mut change = store.change(Actor::system()).await.expect("a change");
+            let new = NewToken {
+                name: role.name(),
+                role,
+                scopes: &[],
+                expires: Time::now().plus_s(3_600),
+            };
+            let secret = token::create(&mut change, &new).await.expect("a token");
+            let record = Record::new("create_token", format!("token/{}", role.name()));
+            change.commit(record).await.expect("kept");
+            tokens.push((role, secret.reveal().to_owned()));
+        }
+        store.close().await;
+        let config = format!(
+            "[listen]\naddress = \"127.0.0.1:0\"\n[state]\ndir = \"{dir}/state\"\n\
+             [fastpath]\nsocket = \"{dir}/fastpath.sock\"\ndevices_every_s = 1\n\
+             flows_every_s = 1\n{more}",
+            dir = dir.path().display()
+        );
+        fs::write(dir.path().join("mgmt.toml"), config).expect("written");
+        let (process, base, client) = launch(dir.path()).await;
+        Self {
+            process,
+            dir,
+            played: Some(played),
+            base,
+            client,
+            tokens,
+        }
+    }
+
+    /// A request with the token of a role.
+    pub fn request(&self, role: Role, method: Method, path: &str) -> RequestBuilder {
+        let token = &self
+            .tokens
+            .iter()
+            .find(|token| token.0 == role)
+            .expect("one each")
+            .1;
+        self.anonymous(method, path).bearer_auth(token)
+    }
+
+    /// A request without credentials.
+    pub fn anonymous(&self, method: Method, path: &str) -> RequestBuilder {
+        self.client
+            .request(method, format!("{}/api/v1{path}", self.base))
+    }
+
+    /// What an administrator reads at a path; must be there.
+    pub async fn read(&self, path: &str) -> Json {
+        let request = self.request(Role::Administrator, Method::GET, path);
+        let response = request.send().await.expect("an answer");
+        let status = response.status();
+        let body = response.text().await.expect("a body");
+        assert!(status.is_success(), "{path}: {status} {body}");
+        serde_json::from_str(&body).expect("JSON")
+    }
+
+    /// Reads a path until it shows what is waited for.
+    pub async fn read_until(&self, path: &str, shows: impl Fn(&Json) -> bool) -> Json {
+        let end = tokio::time::Instant::now() + PATIENCE;
+        loop {
+            let read = self.read(path).await;
+            if shows(&read) {
+                return read;
+            }
+            assert!(
+                tokio::time::Instant::now() < end,
+                "{path} shows only {read:#}"
+            );
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    }
+
+    /// The state directory.
+    pub fn state(&self) -> PathBuf {
+        self.dir.path().join("state")
+    }
+
+    /// Everything the process has written to its log.
+    pub fn log(&self) -> String {
+        fs::read_to_string(self.dir.path().join("log")).expect("a log")
+    }
+
+    /// Kills the process as a crash would, and starts it again.
+    pub async fn crash(&mut self) {
+        self.process.kill().expect("killed");
+        self.process.wait().expect("gone");
+        (self.process, self.base, self.client) = launch(self.dir.path()).await;
+    }
+
+    /// The fast path goes away.
+    pub fn fastpath_goes(&mut self) {
+        self.played = None;
+    }
+
+    /// It comes back, knowing nothing.
+    pub fn fastpath_comes(&mut self) {
+        self.played = Some(Played::start(&self.dir.path().join("fastpath.sock")));
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+        if std::thread::panicking() {
+            let log = fs::read_to_string(self.dir.path().join("log")).unwrap_or_default();
+            eprintln!("--- log of the management plane\n{log}");
+        }
+    }
+}
+
+async fn launch(dir: &Path) -> (Child, String, Client) {
+    let (ready, log) = (dir.join("ready.json"), dir.join("log"));
+    let _ = fs::remove_file(&ready);
+    let log = fs::OpenOptions::new()
+        .create(true)
+        .append(true)
+        .open(log)
+        .expect("a log");
+    let mut process = Command::new(env!("CARGO_BIN_EXE_wardline-mgmt"))
+        .arg("--config")
+        .arg(dir.join("mgmt.toml"))
+        .arg("--ready")
+        .arg(&ready)
+        .stdin(Stdio::null())
+        .stdout(log.try_clone().expect("a log"))
+        .stderr(log)
+        .spawn()
+        .expect("the program");
+    let end = tokio::time::Instant::now() + PATIENCE;
+    let ready: Json = loop {
+        if let Ok(text) = fs::read_to_string(&ready) {
+            break serde_json::from_str(&text).expect("JSON");
+        }
+        let gone = process.try_wait().expect("its state");
+        let late = tokio::time::Instant::now() >= end;
+        if gone.is_some() || late {
+            let log = fs::read_to_string(dir.join("log")).unwrap_or_default();
+            panic!("it did not start ({gone:?}): {log}");
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    };
+    let certificate = fs::read(ready["ca_certificate"].as_str().expect("its own")).expect("read");
+    let client = Client::builder()
+        .tls_certs_only([reqwest::Certificate::from_pem(&certificate).expect("a certificate")])
+        .build()
+        .expect("a client");
+    let base = ready["address"].as_str().expect("an address").to_owned();
+    (process, base, client)
+}
+
+/// The code of a problem, with its status.
+pub async fn problem(response: Response) -> (u16, String) {
+    let status = response.status().as_u16();
+    let kind = response.headers()["content-type"]
+        .to_str()
+        .expect("text")
+        .to_owned();
+    assert_eq!(kind, "application/problem+json");
+    let body: Json = serde_json::from_str(&response.text().await.expect("a body")).expect("JSON");
+    assert_eq!(body["status"], status, "{body:#}");
+    (status, body["code"].as_str().expect("a code").to_owned())
+}
