@@ -2,5 +2,6 @@
 //! real control contract. The real one takes its place in the laboratory (`wardline-lab`).
 
 mod devices;
+mod events;
 mod played;
 mod support;
