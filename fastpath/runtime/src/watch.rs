@@ -394,6 +394,7 @@ mod tests {
                 destination_port: 104,
                 reason: Reason::Allowed,
                 rule: String::new(),
+                first_seen_us: Some(time_us),
             }),
         }
     }

@@ -364,6 +364,7 @@ impl Control for Service {
             destination_port: 445,
             reason: Reason::NoRule,
             rule: String::new(),
+            first_seen_us: None,
         };
         let kinds = [
             EventKind::DeviceSeen,
