@@ -10,8 +10,9 @@ use tokio::net::UnixStream;
 
 use crate::transport::client_transport;
 use crate::view::{
-    AlertsPage, Applied, ApplyOptions, DevicesPage, Diagnostic, EventBatch, FlowFilter, FlowsPage,
-    Hello, PolicyInForce, PolicyText, Refused, RoleStatement, Status,
+    AlertsPage, Applied, ApplyOptions, ContextEntry, ContextPage, DevicesPage, Diagnostic,
+    EventBatch, FlowFilter, FlowsPage, Hello, PolicyInForce, PolicyText, Refused, RoleStatement,
+    Status,
 };
 use crate::{ControlClient, PROTOCOL_VERSION};
 
@@ -165,6 +166,16 @@ impl Client {
     ) -> Result<(), ClientError> {
         let answer = self.rpc.accept_alert(within(CALL), id, who, reason);
         Ok(answer.await??)
+    }
+
+    /// See [`Control::context_set`](crate::Control::context_set).
+    pub async fn context_set(&self, entries: Vec<ContextEntry>) -> Result<u32, ClientError> {
+        Ok(self.rpc.context_set(within(CALL), entries).await??)
+    }
+
+    /// See [`Control::context`](crate::Control::context).
+    pub async fn context(&self, cursor: u64, limit: u32) -> Result<ContextPage, ClientError> {
+        Ok(self.rpc.context(within(CALL), cursor, limit).await??)
     }
 
     /// See [`Control::policy_show`](crate::Control::policy_show).

@@ -3,11 +3,15 @@
 //! Times named `_us` are microseconds since the Unix epoch, so that a JSON reader with 53-bit
 //! numbers keeps them exact. Counts are since the start of the process unless said otherwise.
 
+mod context;
+
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 
 use serde::{Deserialize, Serialize};
 use wardline_policy::{Care, DeviceKey, Initiator, MacAddr, Mode, Reason, Side};
+
+pub use context::{ContextEntry, ContextPage, Subject};
 
 /// Frames by reason; reasons that never occurred are left out.
 pub type ByReason = BTreeMap<Reason, u64>;
@@ -35,6 +39,17 @@ pub struct Refused {
     /// Where in the policy document, for `RefusedKind::Policy`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub diagnostics: Vec<Diagnostic>,
+}
+
+impl Refused {
+    /// A refusal that is not about places in a document.
+    pub fn new(kind: RefusedKind, message: impl Into<String>) -> Self {
+        Self {
+            kind,
+            message: message.into(),
+            diagnostics: Vec::new(),
+        }
+    }
 }
 
 /// The sort of a refusal.

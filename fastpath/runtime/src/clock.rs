@@ -35,7 +35,7 @@ impl Clock {
 
     /// The wall clock's time of an instant the engine named, in microseconds.
     pub fn to_wall_us(self, engine_ns: u64) -> u64 {
-        let wall_ns = nanoseconds(unix_time());
+        let wall_ns = wall_ns();
         let age_ns = self.now_ns().saturating_sub(engine_ns);
         wall_ns.saturating_sub(age_ns) / 1_000
     }
@@ -75,7 +75,7 @@ impl WallTimes {
 }
 
 fn ahead_ns(clock: Clock) -> i64 {
-    let (wall_ns, engine_ns) = (nanoseconds(unix_time()), clock.now_ns());
+    let (wall_ns, engine_ns) = (wall_ns(), clock.now_ns());
     wall_ns.wrapping_sub(engine_ns).cast_signed()
 }
 
@@ -84,9 +84,14 @@ pub fn wall_s() -> u64 {
     unix_time().as_secs()
 }
 
+/// The wall clock in nanoseconds since the Unix epoch.
+pub fn wall_ns() -> u64 {
+    nanoseconds(unix_time())
+}
+
 /// The wall clock in microseconds since the Unix epoch.
 pub fn wall_us() -> u64 {
-    nanoseconds(unix_time()) / 1_000
+    wall_ns() / 1_000
 }
 
 fn unix_time() -> Duration {

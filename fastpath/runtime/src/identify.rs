@@ -202,12 +202,7 @@ impl Work {
             }
             let confirmed = found.answer.role.filter(|_| found.answer.confirmed);
             let watch = &around.watch;
-            watch.looks(
-                found.device,
-                confirmed,
-                found.seen,
-                clock::wall_us() * 1_000,
-            );
+            watch.looks(found.device, confirmed, found.seen, clock::wall_ns());
             let identity = identity(found.answer, around.clock);
             around.identities.set(found.device, identity);
         });
@@ -270,16 +265,12 @@ impl Work {
 fn event(found: &Found<'_>) -> Option<NewEvent> {
     let name = |role: Option<wardline_classifier::Role>| role.map(|role| role.name().to_owned());
     let because = found.answer.evidence.first();
-    Some(NewEvent {
-        time_us: clock::wall_us(),
-        device: Some(found.device),
-        device_name: String::new(),
-        kind: EventKind::Identified {
-            role: name(found.answer.role),
-            previous: name(found.changed_from?),
-            because: because.map_or_else(String::new, |reason| reason.sentence.clone()),
-        },
-    })
+    let kind = EventKind::Identified {
+        role: name(found.answer.role),
+        previous: name(found.changed_from?),
+        because: because.map_or_else(String::new, |reason| reason.sentence.clone()),
+    };
+    Some(NewEvent::now(Some(found.device), kind))
 }
 
 fn identity(answer: &Answer, clock: Clock) -> Identity {

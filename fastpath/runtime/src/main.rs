@@ -6,6 +6,7 @@
 
 mod clock;
 mod config;
+mod context;
 mod events;
 mod fleet;
 mod heartbeat;

@@ -10,7 +10,7 @@ use std::hash::{BuildHasher, RandomState};
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::{Context, Result};
+use anyhow::{Context as _, Result};
 use rustix::thread::{sched_getaffinity, sched_setaffinity};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc;
@@ -18,8 +18,9 @@ use wardline_control::{EventKind, LinkState, view};
 use wardline_dpdk::{Eal, EalConfig, Layout, Memory, Mempool};
 use wardline_engine::Engine;
 
-use crate::clock::Clock;
+use crate::clock::{Clock, wall_us};
 use crate::config::{Config, Driver, HugePages, Ports};
+use crate::context::Context;
 use crate::events::EventLog;
 use crate::fleet::Fleet;
 use crate::heartbeat;
@@ -133,6 +134,7 @@ pub fn run(config: &Config, clock: Clock, detach: bool) -> Result<()> {
         ports,
         policy,
         translator,
+        context: Context::default(),
         events,
         clock,
         startup: Duration::ZERO,
@@ -358,6 +360,7 @@ async fn collect(gateway: &Gateway) {
     loop {
         tick.tick().await;
         gateway.translator.collect(&gateway.fleet, &gateway.events);
+        gateway.context.expire(wall_us());
     }
 }
 

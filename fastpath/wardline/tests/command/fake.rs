@@ -9,10 +9,11 @@ use tarpc::server::{BaseChannel, Channel};
 use tokio::net::UnixListener;
 use wardline_control::view::{ByReason, MemoryStatus, PolicyStatus, PortStats, Traffic};
 use wardline_control::{
-    Alert, AlertState, AlertsPage, Applied, ApplyOptions, Control, Counters, DeviceView,
-    DevicesPage, Diagnostic, EventBatch, EventKind, EventRecord, FlowFilter, FlowView, FlowsPage,
-    Hello, LinkState, PROTOCOL_VERSION, PolicyFormat, PolicyInForce, PolicyText, PortStatus,
-    Refused, RefusedKind, RoleStatement, Severity, SideCounters, Status, server_transport,
+    Alert, AlertState, AlertsPage, Applied, ApplyOptions, ContextEntry, ContextPage, Control,
+    Counters, DeviceView, DevicesPage, Diagnostic, EventBatch, EventKind, EventRecord, FlowFilter,
+    FlowView, FlowsPage, Hello, LinkState, PROTOCOL_VERSION, PolicyFormat, PolicyInForce,
+    PolicyText, PortStatus, Refused, RefusedKind, RoleStatement, Severity, SideCounters, Status,
+    server_transport,
 };
 use wardline_policy::{Care, DeviceKey, Initiator, MacAddr, Mode, Reason, Side, VlanKey};
 
@@ -284,6 +285,17 @@ impl Control for Service {
         Ok(())
     }
 
+    async fn context_set(self, _: Context, entries: Vec<ContextEntry>) -> Result<u32, Refused> {
+        Ok(u32::try_from(entries.len()).expect("few"))
+    }
+
+    async fn context(self, _: Context, _: u64, _: u32) -> Result<ContextPage, Refused> {
+        Ok(ContextPage {
+            entries: Vec::new(),
+            next: None,
+        })
+    }
+
     async fn policy_show(self, _: Context) -> Result<PolicyInForce, Refused> {
         Ok(PolicyInForce {
             id: "abc123".to_owned(),
@@ -311,11 +323,10 @@ impl Control for Service {
             .as_deref()
             .is_some_and(|id| id != "abc123")
         {
-            return Err(Refused {
-                kind: RefusedKind::Conflict,
-                message: "policy abc123 is in force".to_owned(),
-                diagnostics: Vec::new(),
-            });
+            return Err(Refused::new(
+                RefusedKind::Conflict,
+                "policy abc123 is in force",
+            ));
         }
         if policy.text.contains("mistake") {
             return Err(Refused {
