@@ -13,6 +13,9 @@ pub const NAME_BYTES: usize = 256;
 /// Bytes of a reason that a person gives.
 pub const REASON_BYTES: usize = 1_024;
 
+/// Bytes of a path.
+pub const PATH_BYTES: usize = 4_096;
+
 /// Entries of one page of devices, flows or events. Larger wishes get this many.
 pub const PAGE: u32 = 1_000;
 

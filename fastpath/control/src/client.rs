@@ -11,14 +11,14 @@ use tokio::net::UnixStream;
 use crate::transport::client_transport;
 use crate::view::{
     AlertsPage, Applied, ApplyOptions, ContextEntry, ContextPage, DevicesPage, Diagnostic,
-    EventBatch, FlowFilter, FlowsPage, Hello, PolicyInForce, PolicyText, Refused, RoleStatement,
-    Status,
+    EventBatch, FlowFilter, FlowsPage, Hello, ModelStatus, PolicyInForce, PolicyText, Refused,
+    RoleStatement, Status,
 };
 use crate::{ControlClient, PROTOCOL_VERSION};
 
 /// How long an ordinary call may take.
 const CALL: Duration = Duration::from_secs(10);
-/// How long compiling and swapping the largest policy may take.
+/// How long compiling and swapping the largest policy, or checking a model, may take.
 const APPLY: Duration = Duration::from_secs(60);
 
 /// A connection to the fast path. Cheap to clone; clones share the connection.
@@ -150,6 +150,16 @@ impl Client {
     /// See [`Control::export_lessons`](crate::Control::export_lessons).
     pub async fn export_lessons(&self) -> Result<String, ClientError> {
         Ok(self.rpc.export_lessons(within(CALL)).await??)
+    }
+
+    /// See [`Control::model_status`](crate::Control::model_status).
+    pub async fn model_status(&self) -> Result<ModelStatus, ClientError> {
+        Ok(self.rpc.model_status(within(CALL)).await??)
+    }
+
+    /// See [`Control::model_activate`](crate::Control::model_activate).
+    pub async fn model_activate(&self, folder: Option<String>) -> Result<ModelStatus, ClientError> {
+        Ok(self.rpc.model_activate(within(APPLY), folder).await??)
     }
 
     /// See [`Control::alerts`](crate::Control::alerts).

@@ -8,8 +8,8 @@
 
 use crate::view::{
     AlertsPage, Applied, ApplyOptions, ContextEntry, ContextPage, DevicesPage, Diagnostic,
-    EventBatch, FlowFilter, FlowsPage, Hello, PolicyInForce, PolicyText, Refused, RoleStatement,
-    Status,
+    EventBatch, FlowFilter, FlowsPage, Hello, ModelStatus, PolicyInForce, PolicyText, Refused,
+    RoleStatement, Status,
 };
 
 /// What a client may ask of the fast path.
@@ -35,6 +35,14 @@ pub trait Control {
     /// What is learnt from devices that people named, without addresses, signed by the box: a line of
     /// JSON for retraining elsewhere.
     async fn export_lessons() -> Result<String, Refused>;
+
+    /// The model that names the devices.
+    async fn model_status() -> Result<ModelStatus, Refused>;
+
+    /// Puts the model in a folder of this machine in use (an absolute path of at most `PATH_BYTES`),
+    /// or the program's own without one, and remembers it over a restart. It is checked as at the
+    /// start; on any defect, or when it is older, the one in use stays.
+    async fn model_activate(folder: Option<String>) -> Result<ModelStatus, Refused>;
 
     /// One page of alerts, those that ended lately included. `cursor` is 0 or the last page's `next`.
     async fn alerts(cursor: u64, limit: u32) -> Result<AlertsPage, Refused>;

@@ -4,6 +4,7 @@
 //! numbers keeps them exact. Counts are since the start of the process unless said otherwise.
 
 mod context;
+mod model;
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
@@ -12,6 +13,7 @@ use serde::{Deserialize, Serialize};
 use wardline_policy::{Care, DeviceKey, Initiator, MacAddr, Mode, Reason, Side};
 
 pub use context::{ContextEntry, ContextPage, Subject};
+pub use model::{ModelOrigin, ModelStatus};
 
 /// Frames by reason; reasons that never occurred are left out.
 pub type ByReason = BTreeMap<Reason, u64>;

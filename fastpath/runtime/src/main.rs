@@ -12,6 +12,7 @@ mod fleet;
 mod heartbeat;
 mod identify;
 mod mailbox;
+mod model;
 mod policy;
 mod ports;
 mod roles;

@@ -26,6 +26,7 @@ use crate::fleet::Fleet;
 use crate::heartbeat;
 use crate::identify::{self, Identities, Surroundings};
 use crate::mailbox::{Mailbox, Room};
+use crate::model::Models;
 use crate::policy::{self, Compiled, PolicyKeeper};
 use crate::ports::{self, OpenPort, side_name};
 use crate::roles::Roles;
@@ -115,6 +116,7 @@ pub fn run(config: &Config, clock: Clock, detach: bool) -> Result<()> {
     let (stop, stopped) = mpsc::channel(1);
     let around = Surroundings {
         identities: Arc::new(Identities::default()),
+        models: Arc::new(Models::open(config)?),
         roles: Arc::new(Roles::open(&config.state.dir)),
         watch: Arc::new(Watch::open(
             &config.state.dir,
@@ -128,6 +130,7 @@ pub fn run(config: &Config, clock: Clock, detach: bool) -> Result<()> {
     let watch = Arc::clone(&around.watch);
     let gateway = Gateway {
         identities: around.identities,
+        models: around.models,
         roles: around.roles,
         watch: around.watch,
         fleet: fleet.clone(),

@@ -14,8 +14,9 @@ use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::{Semaphore, mpsc};
 use wardline_control::{
     AlertsPage, Applied, ApplyOptions, ContextEntry, ContextPage, Control, DevicesPage, Diagnostic,
-    EventBatch, EventKind, FlowFilter, FlowsPage, Hello, PROTOCOL_VERSION, PolicyInForce,
-    PolicyText, Refused, RefusedKind, RoleStatement, Status, bounds, server_transport, view,
+    EventBatch, EventKind, FlowFilter, FlowsPage, Hello, ModelStatus, PROTOCOL_VERSION,
+    PolicyInForce, PolicyText, Refused, RefusedKind, RoleStatement, Status, bounds,
+    server_transport, view,
 };
 
 use crate::clock::{Clock, wall_us};
@@ -23,6 +24,7 @@ use crate::config;
 use crate::events::EventLog;
 use crate::fleet::{self, Fleet};
 use crate::identify::Identities;
+use crate::model::Models;
 use crate::policy::PolicyKeeper;
 use crate::ports::OpenPort;
 use crate::roles::{self, Roles};
@@ -44,6 +46,8 @@ pub struct Gateway {
     pub identities: Arc<Identities>,
     /// What people say of them.
     pub roles: Arc<Roles>,
+    /// What names them.
+    pub models: Arc<Models>,
     /// Each against its own past.
     pub watch: Arc<Watch>,
     /// What others say of devices, addresses and users.
@@ -292,6 +296,19 @@ impl Control for Service {
 
     async fn export_lessons(self, _: Context) -> Result<String, Refused> {
         self.gateway.roles.export()
+    }
+
+    async fn model_status(self, _: Context) -> Result<ModelStatus, Refused> {
+        self.gateway.models.status()
+    }
+
+    async fn model_activate(
+        self,
+        _: Context,
+        folder: Option<String>,
+    ) -> Result<ModelStatus, Refused> {
+        let models = Arc::clone(&self.gateway.models);
+        to_the_end(models.activate(folder)).await
     }
 
     async fn alerts(self, _: Context, cursor: u64, limit: u32) -> Result<AlertsPage, Refused> {

@@ -11,9 +11,9 @@ use wardline_control::view::{ByReason, MemoryStatus, PolicyStatus, PortStats, Tr
 use wardline_control::{
     Alert, AlertState, AlertsPage, Applied, ApplyOptions, ContextEntry, ContextPage, Control,
     Counters, DeviceView, DevicesPage, Diagnostic, EventBatch, EventKind, EventRecord, FlowFilter,
-    FlowView, FlowsPage, Hello, LinkState, PROTOCOL_VERSION, PolicyFormat, PolicyInForce,
-    PolicyText, PortStatus, Refused, RefusedKind, RoleStatement, Severity, SideCounters, Status,
-    server_transport,
+    FlowView, FlowsPage, Hello, LinkState, ModelOrigin, ModelStatus, PROTOCOL_VERSION,
+    PolicyFormat, PolicyInForce, PolicyText, PortStatus, Refused, RefusedKind, RoleStatement,
+    Severity, SideCounters, Status, server_transport,
 };
 use wardline_policy::{Care, DeviceKey, Initiator, MacAddr, Mode, Reason, Side, VlanKey};
 
@@ -97,6 +97,16 @@ struct Service {
     stopped: Arc<Mutex<Vec<bool>>>,
     stated: Arc<Mutex<Vec<RoleStatement>>>,
     accepted: Arc<Mutex<Vec<(u64, String, String)>>>,
+}
+
+fn model(origin: ModelOrigin, number: u64) -> ModelStatus {
+    ModelStatus {
+        name: "wardline".to_owned(),
+        number,
+        key_id: "0123456789abcdef".to_owned(),
+        origin,
+        activated_us: 1_500_000_000_000_000,
+    }
 }
 
 fn by_reason(reason: Reason, frames: u64) -> ByReason {
@@ -283,6 +293,25 @@ impl Control for Service {
         let mut accepted = self.accepted.lock().expect("no panic before");
         accepted.push((id, who, reason));
         Ok(())
+    }
+
+    async fn model_status(self, _: Context) -> Result<ModelStatus, Refused> {
+        Ok(model(ModelOrigin::BuiltIn, 3))
+    }
+
+    async fn model_activate(
+        self,
+        _: Context,
+        folder: Option<String>,
+    ) -> Result<ModelStatus, Refused> {
+        match folder {
+            Some(folder) if folder.ends_with("/good") => Ok(model(ModelOrigin::Folder, 4)),
+            Some(folder) => Err(Refused::new(
+                RefusedKind::Argument,
+                format!("{folder} holds no model"),
+            )),
+            None => Ok(model(ModelOrigin::BuiltIn, 3)),
+        }
     }
 
     async fn context_set(self, _: Context, entries: Vec<ContextEntry>) -> Result<u32, Refused> {
