@@ -11,8 +11,10 @@ use axum_server::tls_rustls::RustlsConfig;
 
 use crate::auth::Gate;
 use crate::config::Config;
+use crate::jobs::Jobs;
 use crate::live::Hub;
-use crate::store::Store;
+use crate::policy::{self, Keeper};
+use crate::store::{Store, job};
 use crate::time::Time;
 use crate::{App, Shared, api, fastpath, tls};
 
@@ -27,6 +29,13 @@ pub async fn run(config: Config, ready: Option<&Path>) -> Result<()> {
     let store = Store::open(&config.state.dir)
         .await
         .with_context(|| format!("state directory {}", config.state.dir.display()))?;
+    let unfinished = job::fail_unfinished(&store.main).await?;
+    if unfinished > 0 {
+        tracing::warn!(
+            unfinished,
+            "jobs of the process before are marked as failed"
+        );
+    }
     let files = tls::Files::prepare(&config.listen, &config.state.dir)?;
     let serving = RustlsConfig::from_config(files.load()?);
     let address = config.listen.address;
@@ -37,6 +46,9 @@ pub async fn run(config: Config, ready: Option<&Path>) -> Result<()> {
         fastpath: fastpath::Link::new(config.fastpath.socket.clone()),
         store,
         live: Hub::new(),
+        jobs: Jobs::new(),
+        policies: Keeper::new(),
+        alerted: tokio::sync::Notify::new(),
         gate: Gate::new(&api::document()),
         started: Time::now(),
         config,
@@ -96,6 +108,7 @@ fn background(
     vec![
         tokio::spawn(keep),
         tokio::spawn(fastpath::collect(app.clone())),
+        tokio::spawn(policy::reconcile::keep_in_step(app.clone())),
         tokio::spawn(watch),
         tokio::spawn(stop),
     ]

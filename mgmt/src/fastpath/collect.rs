@@ -16,7 +16,7 @@ const SEEN_AGAIN_S: i64 = 60;
 
 /// Collects until the process ends; never returns.
 pub async fn collect(app: Shared) {
-    tokio::join!(devices(&app), events(&app));
+    tokio::join!(devices(&app), events(&app), super::alerts::collect(&app));
 }
 
 /// Looks at all devices again and again.
@@ -114,7 +114,7 @@ async fn events(app: &Shared) {
                 }
                 next = batch.next_seq;
                 for event in batch.events {
-                    pass_on(app, event);
+                    pass_on(app, event).await;
                 }
             }
             Err(error) => {
@@ -125,19 +125,26 @@ async fn events(app: &Shared) {
     }
 }
 
-fn pass_on(app: &Shared, event: EventRecord) {
+async fn pass_on(app: &Shared, event: EventRecord) {
     let topic = match &event.kind {
         EventKind::DeviceSeen
         | EventKind::Identified { .. }
         | EventKind::RoleStated { .. }
         | EventKind::AddressBound { .. }
         | EventKind::WrongSide => Topic::Device,
-        EventKind::Behaviour { .. } | EventKind::AlertAccepted { .. } => Topic::Alert,
+        // Told when they are kept, by their numbers here.
+        EventKind::Behaviour { .. } => return app.alerted.notify_one(),
+        EventKind::AlertAccepted { alert, who, reason } => {
+            return super::alerts::accepted(app, *alert, who, reason).await;
+        }
         EventKind::Denied { .. } => Topic::Verdict,
-        EventKind::PolicyApplied { .. } => Topic::Policy,
+        EventKind::PolicyApplied { .. } => {
+            app.policies.look();
+            Topic::Policy
+        }
         EventKind::Started { .. } | EventKind::Link { .. } => Topic::System,
         // Too many to tell; they are in the flow history.
-        EventKind::FlowBegun(_) | EventKind::FlowEnded(_) => return,
+        EventKind::FlowBegun(_) | EventKind::FlowEnded { .. } => return,
     };
     let key = event.device.as_ref().map(device::key_text);
     let time = Time::from_contract(event.time_us);

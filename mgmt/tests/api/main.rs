@@ -1,7 +1,11 @@
 //! The management plane as a process, over TLS, beside a fast path that plays its part over the
 //! real control contract. The real one takes its place in the laboratory (`wardline-lab`).
 
+mod alerts;
 mod devices;
 mod events;
+mod jobs;
+mod models;
 mod played;
+mod policies;
 mod support;
