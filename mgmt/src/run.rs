@@ -10,6 +10,7 @@ use axum_server::Handle;
 use axum_server::tls_rustls::RustlsConfig;
 
 use crate::auth::Gate;
+use crate::captures::{self, Shelf};
 use crate::config::Config;
 use crate::jobs::Jobs;
 use crate::live::Hub;
@@ -48,6 +49,7 @@ pub async fn run(config: Config, ready: Option<&Path>) -> Result<()> {
         live: Hub::new(),
         jobs: Jobs::new(),
         policies: Keeper::new(),
+        captures: Shelf::default(),
         alerted: tokio::sync::Notify::new(),
         gate: Gate::new(&api::document()),
         started: Time::now(),
@@ -94,6 +96,10 @@ fn background(
         let app = app.clone();
         async move { app.fastpath.keep(&app).await }
     };
+    let forget = {
+        let app = app.clone();
+        async move { captures::forget(&app.captures).await }
+    };
     let watch = {
         let (files, serving) = (files.clone(), serving.clone());
         async move { files.watch(serving).await }
@@ -108,6 +114,7 @@ fn background(
     vec![
         tokio::spawn(keep),
         tokio::spawn(fastpath::collect(app.clone())),
+        tokio::spawn(forget),
         tokio::spawn(policy::reconcile::keep_in_step(app.clone())),
         tokio::spawn(watch),
         tokio::spawn(stop),
