@@ -163,7 +163,8 @@ async fn known(app: &App, key: &str) -> Result<Option<DeviceKey>, Problem> {
 #[utoipa::path(get, path = "/captures/{id}/file", tag = "captures",
     params(("id" = i64, Path, description = "Number of the capture: that of its job")),
     responses((status = 200, description = "The frames", body = [u8],
-        content_type = "application/x-pcapng")))]
+        content_type = "application/x-pcapng"), (status = 507, description = "The disk is full",
+        body = Problem, content_type = "application/problem+json")))]
 async fn read_capture(
     State(app): State<Shared>,
     principal: Principal,
@@ -262,7 +263,9 @@ impl From<CapturedFrame> for DroppedFrame {
     params(("key" = String, Path, description = "MAC address and VLAN: `00-09-fb-12-34-56.10`"),
         DroppedQuery),
     responses((status = 200, description = "The frames",
-        content((DroppedFrames = "application/json"), (Vec<u8> = "application/x-pcapng")))))]
+        content((DroppedFrames = "application/json"), (Vec<u8> = "application/x-pcapng"))),
+        (status = 507, description = "The disk is full", body = Problem,
+            content_type = "application/problem+json")))]
 async fn read_dropped(
     State(app): State<Shared>,
     principal: Principal,

@@ -190,7 +190,15 @@ async fn activate_model(
     let done = tokio::spawn(async move {
         let before = client.model_status().await?;
         let now = client.model_activate(folder).await?;
-        let named = |model: &ModelStatus| json!({ "name": model.name, "number": model.number, "key_id": model.key_id });
+        let named = |model: &ModelStatus| {
+            let ModelStatus {
+                name,
+                number,
+                key_id,
+                ..
+            } = model;
+            json!({ "name": name, "number": number, "key_id": key_id })
+        };
         let record = Record::new("activate_model", "model")
             .because(Some(wish.reason))
             .before(&named(&before))

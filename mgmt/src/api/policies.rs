@@ -377,7 +377,9 @@ impl From<Change> for PolicyChange {
 /// What differs between two versions
 #[utoipa::path(get, path = "/policies/{number}/diff", tag = "policies",
     params(("number" = i64, Path, description = "Number of the newer version"), DiffQuery),
-    responses((status = 200, description = "The differences", body = PolicyDiff)))]
+    responses((status = 200, description = "The differences", body = PolicyDiff),
+        (status = 409, description = "A version was made by another version of this program",
+            body = Problem, content_type = "application/problem+json")))]
 async fn diff_policies(
     State(app): State<Shared>,
     Path(number): Path<i64>,
@@ -517,7 +519,7 @@ async fn confirm_policy(
 #[derive(Debug, Clone, Serialize, ToSchema)]
 pub struct PolicyState {
     /// How the two stand to each other.
-    pub status: InStep,
+    pub status: Standing,
     /// What management last asked for; absent before anything was asked for.
     pub desired: Option<DesiredPolicy>,
     /// What the fast path says is in force; absent while it is away.
@@ -533,7 +535,7 @@ pub struct PolicyState {
 /// How what is wanted and what is in force stand to each other.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ToSchema)]
 #[serde(rename_all = "kebab-case")]
-pub enum InStep {
+pub enum Standing {
     /// Nothing is wanted, and no document is in force.
     None,
     /// They are the same.
@@ -605,18 +607,18 @@ async fn state(app: &Shared) -> Result<PolicyState, Problem> {
         None => None,
     };
     let status = match (&wanted, &now) {
-        (_, None) => InStep::Away,
-        (None, Some(now)) if now.digest.is_none() => InStep::None,
+        (_, None) => Standing::Away,
+        (None, Some(now)) if now.digest.is_none() => Standing::None,
         (Some((version, _)), Some(now))
             if now.digest.as_ref() == Some(&version.document_digest) =>
         {
             if now.rollback_at.is_some() {
-                InStep::OnTrial
+                Standing::OnTrial
             } else {
-                InStep::InStep
+                Standing::InStep
             }
         }
-        _ => InStep::Differs,
+        _ => Standing::Differs,
     };
     let (devices_listed, devices_differing) = kept::counts(db).await?;
     Ok(PolicyState {

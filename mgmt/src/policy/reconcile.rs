@@ -55,9 +55,16 @@ pub struct Settled {
 /// What need not be asked again.
 #[derive(Debug, Default)]
 pub struct Memory {
-    /// What a policy of a process says, by its number there.
-    seen: Option<((u32, u64, u32, String), Option<String>)>,
+    seen: Option<Seen>,
     trouble: Option<Trouble>,
+}
+
+/// What the policy in force says, which need not be read again.
+#[derive(Debug, Clone)]
+struct Seen {
+    /// The process, the number of the policy there, and its content id.
+    key: (u32, u64, u32, String),
+    digest: Option<String>,
 }
 
 #[derive(Debug)]
@@ -203,11 +210,14 @@ pub async fn in_force(app: &App, client: &Client) -> Result<InForce, Problem> {
     } = *client.hello();
     let key = (pid, started_us, policy.generation, policy.id.clone());
     let seen = app.policies.memory().seen.clone();
-    let digest = match seen.filter(|seen| seen.0 == key) {
-        Some((_, digest)) => digest,
+    let digest = match seen.filter(|seen| seen.key == key) {
+        Some(seen) => seen.digest,
         None => {
             let digest = identify(app, client, &policy.id).await?;
-            app.policies.memory().seen = Some((key, digest.clone()));
+            app.policies.memory().seen = Some(Seen {
+                key,
+                digest: digest.clone(),
+            });
             digest
         }
     };

@@ -75,8 +75,8 @@ pub struct StepRow {
     pub differs: bool,
 }
 
-const COLUMNS: &str = "number, name, format, content_id, document_digest, origin, parent, devices, bytes, \
-    created_us, created_by, reason";
+const COLUMNS: &str = "number, name, format, content_id, document_digest, origin, parent, \
+    devices, bytes, created_us, created_by, reason";
 
 fn version(row: &SqliteRow) -> Result<VersionRow, sqlx::Error> {
     let format: String = row.try_get("format")?;
@@ -214,7 +214,8 @@ pub async fn known(db: &SqlitePool, by: By<'_>) -> Result<Option<(i64, String)>,
         By::Document(digest) => ("document_digest", digest),
     };
     let found = sqlx::query_as(super::sql(format!(
-        "SELECT v.number, v.document_digest FROM policy_version v LEFT JOIN policy_desired d ON d.number = v.number \
+        "SELECT v.number, v.document_digest FROM policy_version v \
+         LEFT JOIN policy_desired d ON d.number = v.number \
          WHERE v.{column} = ?1 ORDER BY d.number IS NULL, v.number DESC LIMIT 1"
     )))
     .bind(digest)
@@ -372,9 +373,11 @@ pub async fn steps(
     differs: Option<bool>,
     limit: u32,
 ) -> Result<Vec<StepRow>, StoreError> {
+    // All of them count unless some are left out.
+    let looked_at = differs.map_or(i64::from(limit), |_| -1);
     let rows = sqlx::query(super::sql(format!(
         "WITH k AS (SELECT key FROM policy_device WHERE key > ?1 \
-           UNION SELECT key FROM device WHERE key > ?1), \
+           UNION SELECT key FROM device WHERE key > ?1 ORDER BY key LIMIT {looked_at}), \
          s AS ({STEPS}) \
          SELECT *, {DIFFERS} AS differs FROM s WHERE ?2 IS NULL OR differs = ?2 \
          ORDER BY key LIMIT ?3"

@@ -356,7 +356,10 @@ async fn many_devices_change_in_one_version() {
     let all = |list: &Json| list["items"].as_array().map(Vec::len) == Some(3);
     server.read_until("/devices", all).await;
     let keys: Vec<_> = (1..=3).map(|n| format!("00-09-fb-00-00-0{n}.10")).collect();
-    let order = |devices: &[String]| json!({ "devices": devices, "mode": "simulate", "owner": "biomed", "reason": "week 1" });
+    let order = |devices: &[String]| {
+        let (mode, owner) = ("simulate", "biomed");
+        json!({ "devices": devices, "mode": mode, "owner": owner, "reason": "week 1" })
+    };
     let (status, answer) = server
         .send(Role::Biomed, Method::POST, "/devices/mode", &order(&keys))
         .await;
