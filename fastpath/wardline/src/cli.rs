@@ -355,6 +355,10 @@ pub(crate) struct ModelArgs {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum ModelCommand {
+    /// Which model names the devices in the running fast path
+    Status,
+    /// Put a model in use in the running fast path, without interrupting it
+    Activate(ModelActivateArgs),
     /// Say whether a model would be used, or why not
     Check(ModelCheckArgs),
     /// Print the names of all roles there are, a line each
@@ -363,6 +367,13 @@ pub(crate) enum ModelCommand {
     Key(ModelKeyArgs),
     /// List the files of a model in a manifest and sign it
     Sign(ModelSignArgs),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ModelActivateArgs {
+    /// Folder of the model; left out: the one that the fast path was built with
+    #[arg(value_name = "FOLDER")]
+    pub folder: Option<PathBuf>,
 }
 
 #[derive(Debug, Args)]

@@ -71,7 +71,7 @@ fn run(cli: &Cli, out: &mut dyn Write) -> Result<(), Failure> {
         Command::Replay(args) => replay::run(args, control.json, out),
         Command::Check(args) => policy::check::run(args, control.json, out),
         Command::Classify(args) => classify::run(args, control.json, out),
-        Command::Model(args) => model::run(&args.command, out),
+        Command::Model(args) => model::run(control, &args.command, out),
         Command::Features(args) => features::run(args, out),
         Command::Completions(args) => {
             clap_complete::generate(args.shell, &mut Cli::command(), "wardline", out);
