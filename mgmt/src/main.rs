@@ -1,5 +1,7 @@
 //! `wardline-mgmt`: the program that `wardline mgmt` and `wardline audit` start.
 
+mod command;
+
 use std::io::IsTerminal as _;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -40,6 +42,16 @@ enum Command {
     Check,
     /// Print the description of the API (OpenAPI 3.1)
     Openapi,
+    /// Who changed what
+    Audit {
+        #[command(subcommand)]
+        command: command::audit::Audit,
+    },
+    /// Credentials of programs, for whoever may read the state directory
+    Token {
+        #[command(subcommand)]
+        command: command::token::Token,
+    },
 }
 
 fn main() -> ExitCode {
@@ -57,8 +69,11 @@ fn main() -> ExitCode {
         Ok(config) => config,
         Err(error) => return fail(&error, WRONG_USAGE),
     };
-    if let Some(Command::Check) = arguments.command {
-        return ExitCode::SUCCESS;
+    match &arguments.command {
+        Some(Command::Check) => return ExitCode::SUCCESS,
+        Some(Command::Audit { command }) => return finish(command.run(&config)),
+        Some(Command::Token { command }) => return finish(command.run(&config)),
+        Some(Command::Serve | Command::Openapi) | None => {}
     }
     let lines = tracing_subscriber::fmt::layer()
         .with_ansi(std::io::stderr().is_terminal())
@@ -73,6 +88,10 @@ fn main() -> ExitCode {
     let result = runtime
         .map_err(anyhow::Error::from)
         .and_then(|runtime| runtime.block_on(run::run(config, arguments.ready.as_deref())));
+    finish(result)
+}
+
+fn finish(result: anyhow::Result<()>) -> ExitCode {
     match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => fail(&format!("{error:#}"), 1),

@@ -5,6 +5,7 @@
 //! connection that writes and some that read. A change by somebody is committed together with
 //! its audit record or not at all ([`Change`]).
 
+pub mod audit_lines;
 mod change;
 pub mod device;
 pub mod flow;

@@ -3,5 +3,6 @@
 
 mod devices;
 mod events;
+mod flows;
 mod played;
 mod support;
