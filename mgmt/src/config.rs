@@ -23,6 +23,8 @@ pub struct Config {
     pub fastpath: Fastpath,
     /// How long what was seen is kept.
     pub history: History,
+    /// Models that may be put in use.
+    pub models: Models,
     /// Log output.
     pub log: Log,
 }
@@ -71,6 +73,16 @@ pub struct History {
     pub days: u32,
     /// Size of the flow history in MiB; the oldest days make room.
     pub mib: u64,
+}
+
+/// Models that may be put in use.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Models {
+    /// Folder with a folder for each; the fast path must be able to read it as well.
+    pub dir: PathBuf,
+    /// File with the public half of the key that signs models, in place of the project's.
+    pub key: Option<PathBuf>,
 }
 
 /// Log output.
@@ -187,6 +199,15 @@ impl Default for History {
         Self {
             days: 90,
             mib: 8_192,
+        }
+    }
+}
+
+impl Default for Models {
+    fn default() -> Self {
+        Self {
+            dir: "/var/lib/wardline/models".into(),
+            key: None,
         }
     }
 }

@@ -11,9 +11,13 @@
 pub mod api;
 pub mod audit;
 pub mod auth;
+pub mod backup;
 pub mod config;
 pub mod fastpath;
+pub mod jobs;
 pub mod live;
+pub mod models;
+pub mod policy;
 pub mod run;
 pub mod secret;
 pub mod store;
@@ -37,6 +41,12 @@ pub struct App {
     pub live: live::Hub,
     /// Who talks to whom, by role; made anew now and then.
     pub role_map: watch::Sender<Arc<api::flows::RoleMap>>,
+    /// What takes longer than a request.
+    pub jobs: jobs::Jobs,
+    /// What is wanted of the policy in force.
+    pub policies: policy::Keeper,
+    /// Says that alerts came or went.
+    pub alerted: tokio::sync::Notify,
     /// Who may do what, by operation.
     pub gate: auth::Gate,
     /// When this process started.

@@ -12,8 +12,10 @@ use tokio::sync::watch;
 
 use crate::auth::Gate;
 use crate::config::Config;
+use crate::jobs::Jobs;
 use crate::live::Hub;
-use crate::store::Store;
+use crate::policy::{self, Keeper};
+use crate::store::{Store, job};
 use crate::time::Time;
 use crate::{App, Shared, api, fastpath, tls};
 
@@ -28,6 +30,13 @@ pub async fn run(config: Config, ready: Option<&Path>) -> Result<()> {
     let store = Store::open(&config.state.dir)
         .await
         .with_context(|| format!("state directory {}", config.state.dir.display()))?;
+    let unfinished = job::fail_unfinished(&store.main).await?;
+    if unfinished > 0 {
+        tracing::warn!(
+            unfinished,
+            "jobs of the process before are marked as failed"
+        );
+    }
     let files = tls::Files::prepare(&config.listen, &config.state.dir)?;
     let serving = RustlsConfig::from_config(files.load()?);
     let address = config.listen.address;
@@ -39,6 +48,9 @@ pub async fn run(config: Config, ready: Option<&Path>) -> Result<()> {
         store,
         live: Hub::new(),
         role_map: watch::Sender::default(),
+        jobs: Jobs::new(),
+        policies: Keeper::new(),
+        alerted: tokio::sync::Notify::new(),
         gate: Gate::new(&api::document()),
         started: Time::now(),
         config,
@@ -98,6 +110,7 @@ fn background(
     vec![
         tokio::spawn(keep),
         tokio::spawn(fastpath::collect(app.clone())),
+        tokio::spawn(policy::reconcile::keep_in_step(app.clone())),
         tokio::spawn(watch),
         tokio::spawn(stop),
     ]

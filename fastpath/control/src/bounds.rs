@@ -37,6 +37,18 @@ pub const CONTEXT_TEXT_BYTES: usize = 128;
 /// Seconds from now within which an entry of context expires.
 pub const CONTEXT_LIFETIME_S: u64 = 7 * 24 * 3_600;
 
+/// Frames of one capture.
+pub const CAPTURE_PACKETS: u32 = 10_000;
+
+/// Bytes of all frames of one capture.
+pub const CAPTURE_BYTES: u32 = 8 * 1024 * 1024;
+
+/// Bytes of one captured frame: an ordinary one with two tags.
+pub const CAPTURE_SNAPLEN: u32 = 1_522;
+
+/// Seconds that one capture runs.
+pub const CAPTURE_SECONDS: u32 = 3_600;
+
 /// Clients connected at once.
 pub const CLIENTS: usize = 32;
 

@@ -7,12 +7,13 @@ use std::time::{Duration, Instant};
 use tarpc::client::{Config, RpcError};
 use tarpc::context::{self, Context};
 use tokio::net::UnixStream;
+use wardline_policy::DeviceKey;
 
 use crate::transport::client_transport;
 use crate::view::{
-    AlertsPage, Applied, ApplyOptions, ContextEntry, ContextPage, DevicesPage, Diagnostic,
-    EventBatch, FlowFilter, FlowsPage, Hello, ModelStatus, PolicyInForce, PolicyText, Refused,
-    RoleStatement, Status,
+    AlertsPage, Applied, ApplyOptions, CaptureOrder, CapturePage, CapturedFrame, ContextEntry,
+    ContextPage, DevicesPage, Diagnostic, EventBatch, FlowFilter, FlowsPage, Hello, ModelStatus,
+    PolicyInForce, PolicyText, Refused, RoleStatement, Status,
 };
 use crate::{ControlClient, PROTOCOL_VERSION};
 
@@ -186,6 +187,36 @@ impl Client {
     /// See [`Control::context`](crate::Control::context).
     pub async fn context(&self, cursor: u64, limit: u32) -> Result<ContextPage, ClientError> {
         Ok(self.rpc.context(within(CALL), cursor, limit).await??)
+    }
+
+    /// See [`Control::capture_start`](crate::Control::capture_start).
+    pub async fn capture_start(&self, order: CaptureOrder) -> Result<u64, ClientError> {
+        Ok(self.rpc.capture_start(within(CALL), order).await??)
+    }
+
+    /// See [`Control::capture_read`](crate::Control::capture_read).
+    pub async fn capture_read(
+        &self,
+        id: u64,
+        from: u64,
+        limit: u32,
+    ) -> Result<CapturePage, ClientError> {
+        let answer = self.rpc.capture_read(within(CALL), id, from, limit);
+        Ok(answer.await??)
+    }
+
+    /// See [`Control::capture_stop`](crate::Control::capture_stop).
+    pub async fn capture_stop(&self, id: u64) -> Result<(), ClientError> {
+        Ok(self.rpc.capture_stop(within(CALL), id).await??)
+    }
+
+    /// See [`Control::last_dropped`](crate::Control::last_dropped).
+    pub async fn last_dropped(
+        &self,
+        device: DeviceKey,
+        limit: u32,
+    ) -> Result<Vec<CapturedFrame>, ClientError> {
+        Ok(self.rpc.last_dropped(within(CALL), device, limit).await??)
     }
 
     /// See [`Control::policy_show`](crate::Control::policy_show).

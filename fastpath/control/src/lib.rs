@@ -18,11 +18,12 @@ pub use client::{Client, ClientError};
 pub use service::{Control, ControlClient, ControlRequest, ControlResponse};
 pub use transport::{ServerTransport, server_transport};
 pub use view::{
-    Alert, AlertChange, AlertState, AlertsPage, Applied, ApplyOptions, ContextEntry, ContextPage,
-    Counters, DeviceView, DevicesPage, Diagnostic, EventBatch, EventKind, EventRecord, Evidence,
-    FlowFilter, FlowView, FlowsPage, Hello, Identity, LinkState, ModelOrigin, ModelStatus,
-    PolicyFormat, PolicyInForce, PolicyText, PortStatus, Refused, RefusedKind, RoleStatement,
-    Severity, SideCounters, Status, Subject, WorkerStatus,
+    Alert, AlertChange, AlertState, AlertsPage, Applied, ApplyOptions, CaptureOrder, CapturePage,
+    CaptureState, CapturedFrame, ContextEntry, ContextPage, Counters, DeviceView, DevicesPage,
+    Diagnostic, EventBatch, EventKind, EventRecord, Evidence, FlowFilter, FlowView, FlowsPage,
+    Hello, Identity, LinkState, ModelOrigin, ModelStatus, PolicyFormat, PolicyInForce, PolicyText,
+    PortStatus, Refused, RefusedKind, RoleStatement, Severity, SideCounters, Status, Subject,
+    WorkerStatus,
 };
 
 /// Number of the contract. Raised when a client of the old number could misunderstand an answer;

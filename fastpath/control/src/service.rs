@@ -6,10 +6,12 @@
     reason = "tarpc generates types and methods without either; the trait's own calls are documented"
 )]
 
+use wardline_policy::DeviceKey;
+
 use crate::view::{
-    AlertsPage, Applied, ApplyOptions, ContextEntry, ContextPage, DevicesPage, Diagnostic,
-    EventBatch, FlowFilter, FlowsPage, Hello, ModelStatus, PolicyInForce, PolicyText, Refused,
-    RoleStatement, Status,
+    AlertsPage, Applied, ApplyOptions, CaptureOrder, CapturePage, CapturedFrame, ContextEntry,
+    ContextPage, DevicesPage, Diagnostic, EventBatch, FlowFilter, FlowsPage, Hello, ModelStatus,
+    PolicyInForce, PolicyText, Refused, RoleStatement, Status,
 };
 
 /// What a client may ask of the fast path.
@@ -58,6 +60,20 @@ pub trait Control {
     /// One page of what `context_set` brought and has not expired. `cursor` is 0 or the last page's
     /// `next`.
     async fn context(cursor: u64, limit: u32) -> Result<ContextPage, Refused>;
+
+    /// Begins to capture the frames of a device, into memory only. The number of the capture. A few
+    /// run at once; what has ended can be read for ten minutes, unless others need its place.
+    async fn capture_start(order: CaptureOrder) -> Result<u64, Refused>;
+
+    /// Captured frames from number `from` on, counted from 0.
+    async fn capture_read(id: u64, from: u64, limit: u32) -> Result<CapturePage, Refused>;
+
+    /// Ends a capture before its limits do.
+    async fn capture_stop(id: u64) -> Result<(), Refused>;
+
+    /// The beginnings of the last frames of a device that were dropped, the oldest first. Few are
+    /// held, for all devices together.
+    async fn last_dropped(device: DeviceKey, limit: u32) -> Result<Vec<CapturedFrame>, Refused>;
 
     /// The document in force, as it was given.
     async fn policy_show() -> Result<PolicyInForce, Refused>;

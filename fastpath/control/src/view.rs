@@ -3,6 +3,7 @@
 //! Times named `_us` are microseconds since the Unix epoch, so that a JSON reader with 53-bit
 //! numbers keeps them exact. Counts are since the start of the process unless said otherwise.
 
+mod capture;
 mod context;
 mod model;
 
@@ -12,6 +13,9 @@ use std::net::IpAddr;
 use serde::{Deserialize, Serialize};
 use wardline_policy::{Care, DeviceKey, Initiator, MacAddr, Mode, Reason, Side};
 
+pub use capture::{
+    CaptureOrder, CapturePage, CaptureState, CaptureVerdict, CapturedFrame, FrameBytes,
+};
 pub use context::{ContextEntry, ContextPage, Subject};
 pub use model::{ModelOrigin, ModelStatus};
 

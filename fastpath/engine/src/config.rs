@@ -34,6 +34,10 @@ pub struct Limits {
     /// Copies of frames in which devices say what they are, at once; more are dropped and counted.
     /// 0: no copies.
     pub samples: u32,
+    /// Copies of frames of devices that somebody captures, at once; more are counted as lost.
+    pub captured: u32,
+    /// Dropped frames, of all devices together, whose beginnings are kept.
+    pub dropped: u32,
     /// Span of a device's feature window, in seconds; 0: no windows.
     pub window_s: u32,
     /// Idle time after which a TCP conversation of an enforced device ends, in seconds.
@@ -66,6 +70,8 @@ impl Default for Limits {
             events: 65_536,
             windows: 1_024,
             samples: 1_024,
+            captured: 1_024,
+            dropped: 1_024,
             window_s: 60,
             tcp_established_s: 86_400,
             tcp_transitory_s: 240,

@@ -4,6 +4,7 @@
 mod answer;
 mod binding;
 mod bounded;
+pub mod capture;
 mod clock;
 pub mod config;
 mod device;

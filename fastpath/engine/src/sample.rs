@@ -52,6 +52,11 @@ impl Sample {
         (self.time_ns, self.from) = (now_ns, from);
     }
 
+    /// Keeps no more than so many bytes.
+    pub(crate) fn cut(&mut self, bytes: usize) {
+        self.len = self.len.min(bytes);
+    }
+
     /// The bytes.
     pub fn bytes(&self) -> &[u8] {
         &self.bytes[..self.len]

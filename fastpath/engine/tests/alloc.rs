@@ -7,9 +7,13 @@
 #[allow(dead_code, reason = "shared with the other tests")]
 mod lab;
 
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
+
 use lab::*;
+use wardline_engine::capture::{Order, Orders};
 use wardline_engine::{Limits, Verdict};
-use wardline_policy::Side;
+use wardline_policy::{DeviceKey, MacAddr, Side};
 
 /// Frames of every sort, by side.
 fn traffic() -> Vec<(Side, Vec<u8>)> {
@@ -105,6 +109,20 @@ fn traffic() -> Vec<(Side, Vec<u8>)> {
     frames
 }
 
+/// A device of which everything is captured.
+fn captures() -> Orders {
+    let order = Order {
+        id: 1,
+        device: DeviceKey {
+            mac: MacAddr(PUMP.mac),
+            ..DeviceKey::default()
+        },
+        snaplen: 128,
+        lost: AtomicU64::new(0),
+    };
+    [Some(Arc::new(order)), None, None, None]
+}
+
 #[test]
 fn the_packet_path_allocates_nothing() {
     let limits = Limits {
@@ -122,6 +140,8 @@ fn the_packet_path_allocates_nothing() {
         snapshot(&WARD.replace("ports = 5000", "ports = 5001")),
     ];
     let mut forwarded = 0u32;
+    let mut captured = 0u32;
+    lab.engine.set_captures(captures());
     let allocations = allocation_counter::measure(|| {
         for round in 0..200 {
             for (side, frame) in &frames {
@@ -135,6 +155,10 @@ fn the_packet_path_allocates_nothing() {
             while let Some(sample) = lab.engine.next_sample() {
                 lab.engine.give_back(sample);
             }
+            while let Some(copy) = lab.engine.next_captured() {
+                captured += 1;
+                lab.engine.give_captured_back(copy);
+            }
             if round % 50 == 49 {
                 lab.engine.drain_events(|_| {});
                 lab.now_ns += 200 * SECOND;
@@ -147,6 +171,7 @@ fn the_packet_path_allocates_nothing() {
     });
     assert_eq!(allocations.count_total, 0);
     assert!(forwarded > 1_000, "{forwarded}");
+    assert!(captured > 1_000, "{captured}");
 }
 
 #[test]

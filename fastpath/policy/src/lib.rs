@@ -26,7 +26,7 @@ mod tags;
 mod tree;
 pub mod types;
 
-pub use compile::{compile, compile_text};
+pub use compile::{compile, compile_text, content_id};
 pub use diagnostic::{Diagnostic, Diagnostics, Warnings};
 pub use document::Document;
 pub use parse::{Format, parse};

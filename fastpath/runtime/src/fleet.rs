@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use tokio::sync::oneshot;
 use wardline_control::{FlowFilter, Refused, RefusedKind};
+use wardline_engine::capture::{Dropped, Orders};
 use wardline_engine::{Counters, DeviceView, FlowView};
 use wardline_policy::{DeviceKey, PolicySnapshot};
 
@@ -133,6 +134,39 @@ impl Fleet {
         }
         let more = at.worker < self.mailboxes.len();
         Ok((flows, more.then(|| at.to_cursor())))
+    }
+
+    /// Captures these devices and no others.
+    ///
+    /// # Errors
+    /// A worker did not answer.
+    pub async fn capture(&self, orders: &Orders) -> Result<(), Refused> {
+        let asked = (0..self.mailboxes.len()).map(|worker| {
+            self.ask(worker, |done| Command::Capture {
+                orders: orders.clone(),
+                done,
+            })
+        });
+        futures::future::try_join_all(asked).await?;
+        Ok(())
+    }
+
+    /// The last dropped frames of a device, at most so many, the oldest first.
+    ///
+    /// # Errors
+    /// A worker did not answer.
+    pub async fn dropped(&self, device: DeviceKey, limit: usize) -> Result<Vec<Dropped>, Refused> {
+        let asked = (0..self.mailboxes.len()).map(|worker| {
+            self.ask(worker, |done| Command::Dropped {
+                device,
+                limit,
+                done,
+            })
+        });
+        let mut all = futures::future::try_join_all(asked).await?.concat();
+        all.sort_by_key(|dropped| dropped.time_ns);
+        let surplus = all.len().saturating_sub(limit);
+        Ok(all.split_off(surplus))
     }
 
     /// Asks every worker to forward what is there and return.
@@ -264,6 +298,7 @@ mod tests {
             events: 1,
             windows: 1,
             samples: 1,
+            captured: 1,
         };
         let turning = Arc::new(Mailbox::new(room));
         let stopped = Arc::new(Mailbox::new(room));

@@ -9,9 +9,10 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use crossbeam::queue::ArrayQueue;
 use tokio::sync::oneshot;
 use wardline_control::FlowFilter;
+use wardline_engine::capture::{Captured, Dropped, Orders};
 use wardline_engine::feature::Finished;
 use wardline_engine::{Counters, DeviceView, Event, FlowView, Sample};
-use wardline_policy::PolicySnapshot;
+use wardline_policy::{DeviceKey, PolicySnapshot};
 
 /// Commands that may wait at once. The control thread has few in flight; a full queue means a
 /// worker that does not turn.
@@ -29,6 +30,17 @@ pub enum Command {
     Report(oneshot::Sender<Report>),
     /// Copy the device table.
     Devices(oneshot::Sender<Vec<DeviceView>>),
+    /// Capture these devices and no others, and hand the orders before back.
+    Capture {
+        orders: Orders,
+        done: oneshot::Sender<Orders>,
+    },
+    /// Copy the last dropped frames of a device, at most so many.
+    Dropped {
+        device: DeviceKey,
+        limit: usize,
+        done: oneshot::Sender<Vec<Dropped>>,
+    },
     /// Copy a piece of the flow table.
     Flows {
         wanted: FlowsWanted,
@@ -119,6 +131,9 @@ pub struct Mailbox {
     samples: ArrayQueue<Box<Sample>>,
     /// Samples that were read, on their way back.
     read: ArrayQueue<Box<Sample>>,
+    captured: ArrayQueue<Box<Captured>>,
+    /// Memory of captured frames that were taken in, on its way back.
+    taken_in: ArrayQueue<Box<Captured>>,
 }
 
 /// How much a mailbox holds.
@@ -130,6 +145,8 @@ pub struct Room {
     pub windows: usize,
     /// Samples.
     pub samples: usize,
+    /// Captured frames.
+    pub captured: usize,
 }
 
 impl Mailbox {
@@ -142,6 +159,8 @@ impl Mailbox {
             windows: ArrayQueue::new(room.windows.max(1)),
             samples: ArrayQueue::new(room.samples.max(1)),
             read: ArrayQueue::new(room.samples.max(1)),
+            captured: ArrayQueue::new(room.captured.max(1)),
+            taken_in: ArrayQueue::new(room.captured.max(1)),
         }
     }
 
@@ -174,6 +193,26 @@ impl Mailbox {
     /// A sample that comes back.
     pub fn returned_sample(&self) -> Option<Box<Sample>> {
         self.read.pop()
+    }
+
+    /// The worker's captured frame; given back without room, which there is for all there are.
+    pub fn hand_captured(&self, copy: Box<Captured>) -> Result<(), Box<Captured>> {
+        self.captured.push(copy)
+    }
+
+    /// The oldest captured frame not yet fetched.
+    pub fn next_captured(&self) -> Option<Box<Captured>> {
+        self.captured.pop()
+    }
+
+    /// Sends the memory of a captured frame back.
+    pub fn return_captured(&self, copy: Box<Captured>) {
+        let _ = self.taken_in.push(copy);
+    }
+
+    /// Memory that comes back.
+    pub fn returned_captured(&self) -> Option<Box<Captured>> {
+        self.taken_in.pop()
     }
 
     /// Leaves a command; gives it back if the worker is so far behind that there is no room.

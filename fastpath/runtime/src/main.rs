@@ -4,6 +4,7 @@
 //! core that shares nothing; everything else runs on the control thread and talks to the workers
 //! through a [`mailbox`].
 
+mod capture;
 mod clock;
 mod config;
 mod context;

@@ -18,7 +18,8 @@ use wardline_control::{EventKind, LinkState, view};
 use wardline_dpdk::{Eal, EalConfig, Layout, Memory, Mempool};
 use wardline_engine::Engine;
 
-use crate::clock::{Clock, wall_us};
+use crate::capture::Captures;
+use crate::clock::{Clock, WallTimes, wall_us};
 use crate::config::{Config, Driver, HugePages, Ports};
 use crate::context::Context;
 use crate::events::EventLog;
@@ -137,6 +138,7 @@ pub fn run(config: &Config, clock: Clock, detach: bool) -> Result<()> {
         ports,
         policy,
         translator,
+        captures: Captures::new(WallTimes::new(clock)),
         context: Context::default(),
         events,
         clock,
@@ -174,6 +176,7 @@ fn room(config: &Config) -> Room {
         events: limits.events as usize,
         windows: limits.windows as usize,
         samples: limits.samples as usize,
+        captured: limits.captured as usize,
     }
 }
 
@@ -363,6 +366,7 @@ async fn collect(gateway: &Gateway) {
     loop {
         tick.tick().await;
         gateway.translator.collect(&gateway.fleet, &gateway.events);
+        gateway.captures.collect(&gateway.fleet).await;
         gateway.context.expire(wall_us());
     }
 }

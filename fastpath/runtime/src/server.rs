@@ -13,12 +13,15 @@ use tarpc::server::{BaseChannel, Channel};
 use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::{Semaphore, mpsc};
 use wardline_control::{
-    AlertsPage, Applied, ApplyOptions, ContextEntry, ContextPage, Control, DevicesPage, Diagnostic,
-    EventBatch, EventKind, FlowFilter, FlowsPage, Hello, ModelStatus, PROTOCOL_VERSION,
-    PolicyInForce, PolicyText, Refused, RefusedKind, RoleStatement, Status, bounds,
-    server_transport, view,
+    AlertsPage, Applied, ApplyOptions, CaptureOrder, CapturePage, CapturedFrame, ContextEntry,
+    ContextPage, Control, DevicesPage, Diagnostic, EventBatch, EventKind, FlowFilter, FlowsPage,
+    Hello, ModelStatus, PROTOCOL_VERSION, PolicyInForce, PolicyText, Refused, RefusedKind,
+    RoleStatement, Status, bounds, server_transport, view,
 };
 
+use wardline_policy::DeviceKey;
+
+use crate::capture::Captures;
 use crate::clock::{Clock, wall_us};
 use crate::config;
 use crate::events::EventLog;
@@ -50,6 +53,8 @@ pub struct Gateway {
     pub models: Arc<Models>,
     /// Each against its own past.
     pub watch: Arc<Watch>,
+    /// Frames of devices that somebody looks into.
+    pub captures: Captures,
     /// What others say of devices, addresses and users.
     pub context: crate::context::Context,
     /// What happened.
@@ -324,6 +329,39 @@ impl Control for Service {
     ) -> Result<(), Refused> {
         roles::check_words(&who, &reason)?;
         self.gateway.watch.accept(id, &who, &reason)
+    }
+
+    async fn capture_start(self, _: Context, order: CaptureOrder) -> Result<u64, Refused> {
+        let gateway = Arc::clone(&self.gateway);
+        to_the_end(async move { gateway.captures.start(order, &gateway.fleet).await }).await
+    }
+
+    async fn capture_read(
+        self,
+        _: Context,
+        id: u64,
+        from: u64,
+        limit: u32,
+    ) -> Result<CapturePage, Refused> {
+        self.gateway.captures.read(id, from, page(limit)?)
+    }
+
+    async fn capture_stop(self, _: Context, id: u64) -> Result<(), Refused> {
+        let gateway = Arc::clone(&self.gateway);
+        to_the_end(async move { gateway.captures.stop(id, &gateway.fleet).await }).await
+    }
+
+    async fn last_dropped(
+        self,
+        _: Context,
+        device: DeviceKey,
+        limit: u32,
+    ) -> Result<Vec<CapturedFrame>, Refused> {
+        let Gateway {
+            fleet, captures, ..
+        } = &*self.gateway;
+        let dropped = fleet.dropped(device, page(limit)?).await?;
+        Ok(dropped.iter().map(|d| captures.dropped(d)).collect())
     }
 
     async fn context_set(self, _: Context, entries: Vec<ContextEntry>) -> Result<u32, Refused> {

@@ -93,6 +93,9 @@ impl Loop {
                 self.tell_events();
                 self.hand_out();
             }
+            if self.own.engine.captures() || frames == 0 {
+                self.hand_captured();
+            }
             if frames == 0 {
                 self.own.engine.upkeep(now_ns);
                 self.turns.empty_polls += 1;
@@ -209,6 +212,21 @@ impl Loop {
         }
     }
 
+    /// What was captured, each round: a burst may fill a good part of the memory there is.
+    fn hand_captured(&mut self) {
+        let Worker {
+            engine, mailbox, ..
+        } = &mut self.own;
+        while let Some(copy) = mailbox.returned_captured() {
+            engine.give_captured_back(copy);
+        }
+        while let Some(copy) = engine.next_captured() {
+            if let Err(copy) = mailbox.hand_captured(copy) {
+                engine.give_captured_back(copy);
+            }
+        }
+    }
+
     /// At most one command a round. Returns whether it was the last one.
     fn obey(&mut self) -> bool {
         let Some(command) = self.own.mailbox.next_command() else {
@@ -226,6 +244,18 @@ impl Loop {
             }
             Command::Flows { wanted, done } => {
                 let _ = done.send(self.flows(&wanted));
+            }
+            Command::Capture { orders, done } => {
+                let before = self.own.engine.set_captures(orders);
+                let _ = done.send(before);
+            }
+            Command::Dropped {
+                device,
+                limit,
+                done,
+            } => {
+                let dropped = self.own.engine.dropped(device).take(limit);
+                let _ = done.send(dropped.copied().collect());
             }
             Command::Finish => return true,
         }

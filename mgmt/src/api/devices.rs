@@ -9,6 +9,7 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 use wardline_control::DeviceView;
 
+use super::modes::{Ladder, ladder_of};
 use super::page::{self, Order, Page};
 use super::problem::{FieldError, Problem};
 use super::request::{Body, Checked, IfMatch, Path, Query, etag, text};
@@ -76,6 +77,8 @@ pub struct Device {
     pub summary: DeviceSummary,
     /// Anything else worth knowing, as people wrote it down.
     pub notes: String,
+    /// Its mode as the wanted policy has it, who answers for it, and since when.
+    pub ladder: Option<Ladder>,
     /// What the fast path sees: traffic, verdicts, evidence, what would change the answer.
     #[schema(value_type = Object)]
     pub seen: DeviceView,
@@ -241,7 +244,8 @@ async fn read_device(
     let mut db = app.store.main.read().acquire().await?;
     let row = device::find(&mut db, &key).await?;
     let row = row.ok_or_else(|| Problem::not_found("device", &key))?;
-    Ok((etag(row.revision), Json(full(row)?)))
+    let ladder = ladder_of(&app, &key).await?;
+    Ok((etag(row.revision), Json(full(row, ladder)?)))
 }
 
 /// Write down what people know of a device
@@ -271,8 +275,9 @@ async fn update_device(
     change.commit(record).await?;
     let changed = written(&notes);
     app.live
-        .tell(Topic::Device, "device-changed", Some(key), changed);
-    Ok((etag(now.revision), Json(full(now)?)))
+        .tell(Topic::Device, "device-changed", Some(key.clone()), changed);
+    let ladder = ladder_of(&app, &key).await?;
+    Ok((etag(now.revision), Json(full(now, ladder)?)))
 }
 
 /// The words of a search.
@@ -347,7 +352,7 @@ pub(super) fn summary(row: DeviceRow) -> DeviceSummary {
     }
 }
 
-fn full(row: DeviceRow) -> Result<Device, Problem> {
+fn full(row: DeviceRow, ladder: Option<Ladder>) -> Result<Device, Problem> {
     let seen = serde_json::from_str(&row.seen).map_err(|error| {
         tracing::error!(%error, device = row.key, "what is kept of a device cannot be read");
         Problem::new(
@@ -357,6 +362,7 @@ fn full(row: DeviceRow) -> Result<Device, Problem> {
     })?;
     Ok(Device {
         notes: row.notes.notes.clone(),
+        ladder,
         summary: summary(row),
         seen,
     })

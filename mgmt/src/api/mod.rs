@@ -5,21 +5,27 @@
 //! can change has an `ETag` and wants `If-Match`; bodies and parameters are read strictly
 //! ([`request`]).
 
+pub(crate) mod alerts;
 mod audit;
 mod devices;
 mod document;
 mod events;
 pub mod flows;
+pub(crate) mod jobs;
+mod models;
+mod modes;
 pub mod page;
+mod policies;
 pub mod problem;
 pub mod request;
 mod system;
 
-use axum::http::{HeaderValue, header};
+use axum::http::{HeaderMap, HeaderValue, header};
 use axum::middleware;
 use axum::response::{IntoResponse as _, Redirect, Response};
 use axum::routing::get;
 use axum::{Json, Router};
+use tokio::task::JoinError;
 use tower_http::catch_panic::CatchPanicLayer;
 use utoipa::openapi::OpenApi;
 use utoipa_axum::router::OpenApiRouter;
@@ -43,10 +49,15 @@ const CONTENT_POLICY: &str = "default-src 'none'; script-src 'self'; style-src '
 /// Everything that can be asked.
 fn operations() -> OpenApiRouter<Shared> {
     let api = OpenApiRouter::new()
+        .merge(alerts::operations())
         .merge(audit::operations())
         .merge(devices::operations())
         .merge(events::operations())
         .merge(flows::operations())
+        .merge(jobs::operations())
+        .merge(models::operations())
+        .merge(modes::operations())
+        .merge(policies::operations())
         .merge(system::operations())
         .routes(routes!(read_openapi));
     OpenApiRouter::with_openapi(document::frame()).nest(BASE, api)
@@ -102,6 +113,26 @@ async fn nothing_there() -> Problem {
 /// A fault of ours ends a request, never the process, and tells the client nothing.
 fn panicked(_: Box<dyn std::any::Any + Send + 'static>) -> Response {
     Problem::new(Code::Internal, "The log of the appliance says more.").into_response()
+}
+
+/// Where something that was made is found, as a header.
+fn located(path: &str) -> HeaderMap {
+    let mut headers = HeaderMap::new();
+    if let Ok(place) = HeaderValue::from_str(&format!("{BASE}{path}")) {
+        headers.insert(header::LOCATION, place);
+    }
+    headers
+}
+
+/// What came of work that goes on when the client hangs up.
+fn finished<T>(result: Result<Result<T, Problem>, JoinError>) -> Result<T, Problem> {
+    result.unwrap_or_else(|error| {
+        tracing::error!(%error, "a request failed");
+        Err(Problem::new(
+            Code::Internal,
+            "The log of the appliance says more.",
+        ))
+    })
 }
 
 /// Headers of every answer.

@@ -38,6 +38,15 @@ pub struct FieldError {
     pub field: String,
     /// What was expected.
     pub message: String,
+    /// Line in a document, from 1.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub line: Option<u32>,
+    /// Column in that line, from 1.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub column: Option<u32>,
+    /// What to do about it, if that is known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub fix: Option<String>,
 }
 
 impl FieldError {
@@ -46,6 +55,9 @@ impl FieldError {
         Self {
             field: field.into(),
             message: message.into(),
+            line: None,
+            column: None,
+            fix: None,
         }
     }
 }
@@ -244,10 +256,14 @@ impl From<ClientError> for Problem {
             ClientError::Refused(refused) => match refused.kind {
                 RefusedKind::Argument => Self::new(Code::InvalidBody, refused.message),
                 RefusedKind::Policy => {
-                    let errors = refused.diagnostics.iter().map(|diagnostic| {
-                        FieldError::new(diagnostic.path.clone(), diagnostic.message.clone())
+                    let place = |at: u32| Some(at).filter(|at| *at > 0);
+                    let errors = refused.diagnostics.into_iter().map(|found| FieldError {
+                        line: place(found.line),
+                        column: place(found.column),
+                        fix: found.fix,
+                        ..FieldError::new(found.path, found.message)
                     });
-                    Self::new(Code::InvalidBody, refused.message.clone()).with(errors.collect())
+                    Self::new(Code::InvalidBody, refused.message).with(errors.collect())
                 }
                 RefusedKind::Conflict => Self::new(Code::Refused, refused.message),
                 RefusedKind::Unavailable => {

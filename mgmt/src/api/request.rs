@@ -18,11 +18,15 @@ pub trait Checked {
     fn check(&self) -> Vec<FieldError>;
 }
 
-/// A JSON body that was checked.
+/// A JSON body of at most so many bytes that was checked.
 #[derive(Debug)]
-pub struct Body<T>(pub T);
+pub struct Body<T, const BYTES: usize = BODY_BYTES>(pub T);
 
-impl<S: Send + Sync, T: DeserializeOwned + Checked> FromRequest<S> for Body<T> {
+impl<S, T, const BYTES: usize> FromRequest<S> for Body<T, BYTES>
+where
+    S: Send + Sync,
+    T: DeserializeOwned + Checked,
+{
     type Rejection = Problem;
 
     async fn from_request(request: Request, _state: &S) -> Result<Self, Problem> {
@@ -31,10 +35,10 @@ impl<S: Send + Sync, T: DeserializeOwned + Checked> FromRequest<S> for Body<T> {
             let detail = "The body must be JSON, with `Content-Type: application/json`.";
             return Err(Problem::new(Code::UnsupportedMediaType, detail));
         }
-        let bytes = axum::body::to_bytes(request.into_body(), BODY_BYTES)
+        let bytes = axum::body::to_bytes(request.into_body(), BYTES)
             .await
             .map_err(|_| {
-                let detail = format!("At most {BODY_BYTES} bytes are taken.");
+                let detail = format!("At most {BYTES} bytes are taken.");
                 Problem::new(Code::TooLarge, detail)
             })?;
         let mut reader = serde_json::Deserializer::from_slice(&bytes);
@@ -170,4 +174,12 @@ pub fn text(field: &str, value: Option<&str>, max: usize, errors: &mut Vec<Field
     {
         errors.push(FieldError::new(field, "no control characters"));
     }
+}
+
+/// As [`text`], of one that must not be empty.
+pub fn said(field: &str, value: &str, max: usize, errors: &mut Vec<FieldError>) {
+    if value.is_empty() {
+        errors.push(FieldError::new(field, "must not be empty"));
+    }
+    text(field, Some(value), max, errors);
 }

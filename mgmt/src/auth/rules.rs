@@ -18,6 +18,10 @@ use Role::{Administrator, Auditor, Biomed, Security, Viewer};
 const ALL: Access = Roles(&[Viewer, Biomed, Security, Administrator, Auditor]);
 /// Those who work with the devices.
 const CARE: Access = Roles(&[Biomed, Security, Administrator]);
+/// Those who answer for the network.
+const NETWORK: Access = Roles(&[Security, Administrator]);
+/// Those who keep the appliance.
+const ADMINISTRATION: Access = Roles(&[Administrator]);
 /// Those who read what others did.
 const AUDIT: Access = Roles(&[Administrator, Auditor]);
 /// Nobody: what an operation without a rule gets. A test keeps this from happening.
@@ -26,6 +30,9 @@ const NOBODY: Access = Roles(&[]);
 /// Every operation of the API and who may call it.
 pub const RULES: &[(&str, Access)] = &[
     ("read_openapi", Public),
+    ("list_alerts", ALL),
+    ("read_alert", ALL),
+    ("accept_alert", CARE),
     ("list_audit", AUDIT),
     ("list_devices", ALL),
     ("read_device", ALL),
@@ -35,6 +42,26 @@ pub const RULES: &[(&str, Access)] = &[
     ("list_live_flows", ALL),
     ("list_edges", ALL),
     ("read_role_map", ALL),
+    ("list_jobs", ALL),
+    ("read_job", ALL),
+    ("cancel_job", CARE),
+    ("list_backups", ADMINISTRATION),
+    ("create_backup", ADMINISTRATION),
+    ("check_system", ADMINISTRATION),
+    ("list_models", ALL),
+    ("activate_model", NETWORK),
+    ("set_device_mode", CARE),
+    ("set_device_modes", CARE),
+    ("list_policies", ALL),
+    ("create_policy", NETWORK),
+    ("check_policy", CARE),
+    ("read_policy_state", ALL),
+    ("list_policy_devices", ALL),
+    ("read_policy", ALL),
+    ("read_policy_document", ALL),
+    ("diff_policies", ALL),
+    ("apply_policy", NETWORK),
+    ("confirm_policy", NETWORK),
     ("read_system", ALL),
     ("read_health", Public),
     ("read_readiness", Public),

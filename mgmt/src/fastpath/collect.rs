@@ -32,6 +32,7 @@ pub async fn collect(app: Shared) {
         write_history(&app, &ledger),
         forget_history(&app),
         draw_map(&app),
+        super::alerts::collect(&app),
     );
 }
 
@@ -191,7 +192,7 @@ async fn events(app: &Shared, ledger: &Ledger) {
                 next = batch.next_seq;
                 for event in batch.events {
                     ledger.take(&event);
-                    pass_on(app, event);
+                    pass_on(app, event).await;
                 }
             }
             Err(error) => {
@@ -202,16 +203,23 @@ async fn events(app: &Shared, ledger: &Ledger) {
     }
 }
 
-fn pass_on(app: &Shared, event: EventRecord) {
+async fn pass_on(app: &Shared, event: EventRecord) {
     let topic = match &event.kind {
         EventKind::DeviceSeen
         | EventKind::Identified { .. }
         | EventKind::RoleStated { .. }
         | EventKind::AddressBound { .. }
         | EventKind::WrongSide => Topic::Device,
-        EventKind::Behaviour { .. } | EventKind::AlertAccepted { .. } => Topic::Alert,
+        // Told when they are kept, by their numbers here.
+        EventKind::Behaviour { .. } => return app.alerted.notify_one(),
+        EventKind::AlertAccepted { alert, who, reason } => {
+            return super::alerts::accepted(app, *alert, who, reason).await;
+        }
         EventKind::Denied { .. } => Topic::Verdict,
-        EventKind::PolicyApplied { .. } => Topic::Policy,
+        EventKind::PolicyApplied { .. } => {
+            app.policies.look();
+            Topic::Policy
+        }
         EventKind::Started { .. } | EventKind::Link { .. } => Topic::System,
         // Too many to tell; they are in the flow history.
         EventKind::FlowBegun(_) | EventKind::FlowEnded { .. } => return,

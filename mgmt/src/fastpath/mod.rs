@@ -1,5 +1,6 @@
 //! The other process: a connection that comes back by itself, and what is collected through it.
 
+mod alerts;
 mod collect;
 mod flows;
 

@@ -5,11 +5,14 @@
 //! connection that writes and some that read. A change by somebody is committed together with
 //! its audit record or not at all ([`Change`]).
 
+pub mod alert;
 pub mod audit_lines;
 mod change;
 pub mod device;
 pub mod flow;
+pub mod job;
 mod migrate;
+pub mod policy;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -206,6 +209,22 @@ impl Database {
             .execute(&self.write)
             .await?;
         Ok(())
+    }
+
+    /// Whether a copy that was written is what it should be, and can be read.
+    ///
+    /// # Errors
+    /// What is damaged.
+    pub async fn check_copy(path: &Path) -> Result<(), StoreError> {
+        let options = SqliteConnectOptions::new()
+            .filename(path)
+            .read_only(true)
+            .immutable(true);
+        let pool = SqlitePoolOptions::new().max_connections(1);
+        let pool = pool.connect_with(options).await?;
+        let checked = check(&pool).await;
+        pool.close().await;
+        checked
     }
 
     /// Where it lies.

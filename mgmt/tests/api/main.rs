@@ -1,8 +1,12 @@
 //! The management plane as a process, over TLS, beside a fast path that plays its part over the
 //! real control contract. The real one takes its place in the laboratory (`wardline-lab`).
 
+mod alerts;
 mod devices;
 mod events;
 mod flows;
+mod jobs;
+mod models;
 mod played;
+mod policies;
 mod support;

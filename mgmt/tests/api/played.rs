@@ -10,10 +10,11 @@ use tarpc::server::{BaseChannel, Channel as _};
 use tokio::net::UnixListener;
 use tokio::task::JoinHandle;
 use wardline_control::{
-    AlertsPage, Applied, ApplyOptions, ContextEntry, ContextPage, Control, Counters, DeviceView,
-    DevicesPage, Diagnostic, EventBatch, EventKind, EventRecord, FlowFilter, FlowView, FlowsPage,
-    Hello, ModelOrigin, ModelStatus, PROTOCOL_VERSION, PolicyFormat, PolicyInForce, PolicyText,
-    Refused, RefusedKind, RoleStatement, Status, server_transport, view,
+    AlertsPage, Applied, ApplyOptions, CaptureOrder, CapturePage, CapturedFrame, ContextEntry,
+    ContextPage, Control, Counters, DeviceView, DevicesPage, Diagnostic, EventBatch, EventKind,
+    EventRecord, FlowFilter, FlowView, FlowsPage, Hello, ModelOrigin, ModelStatus,
+    PROTOCOL_VERSION, PolicyFormat, PolicyInForce, PolicyText, Refused, RefusedKind, RoleStatement,
+    Status, server_transport, view,
 };
 use wardline_policy::{DeviceKey, Format, Mode};
 
@@ -437,6 +438,33 @@ impl Control for Player {
             }
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
+    }
+
+    async fn capture_start(self, _: Context, _order: CaptureOrder) -> Result<u64, Refused> {
+        Err(refused(RefusedKind::Unavailable, "no frame is played"))
+    }
+
+    async fn capture_read(
+        self,
+        _: Context,
+        _id: u64,
+        _from: u64,
+        _limit: u32,
+    ) -> Result<CapturePage, Refused> {
+        Err(refused(RefusedKind::Argument, "there is no such capture"))
+    }
+
+    async fn capture_stop(self, _: Context, _id: u64) -> Result<(), Refused> {
+        Err(refused(RefusedKind::Argument, "there is no such capture"))
+    }
+
+    async fn last_dropped(
+        self,
+        _: Context,
+        _device: DeviceKey,
+        _limit: u32,
+    ) -> Result<Vec<CapturedFrame>, Refused> {
+        Ok(Vec::new())
     }
 
     async fn stop(self, _: Context, _detach: bool) -> Result<(), Refused> {

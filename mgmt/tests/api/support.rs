@@ -3,6 +3,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::MutexGuard;
 use std::time::Duration;
 
 use reqwest::{Client, Method, RequestBuilder, Response};
@@ -13,7 +14,7 @@ use wardline_mgmt::auth::token::{self, NewToken};
 use wardline_mgmt::store::{Actor, Record, Store};
 use wardline_mgmt::time::Time;
 
-use crate::played::Played;
+use crate::played::{Played, Stage};
 
 /// How long anything may take that happens by itself.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -138,6 +139,36 @@ impl Server {
     /// The fast path goes away.
     pub fn fastpath_goes(&mut self) {
         self.played = None;
+    }
+
+    /// It comes back with what it saved.
+    pub fn fastpath_comes_with(&mut self, stage: Stage) {
+        let socket = self.dir.path().join("fastpath.sock");
+        self.played = Some(Played::start_with(&socket, stage));
+    }
+
+    /// What the played fast path knows.
+    pub fn stage(&self) -> MutexGuard<'_, Stage> {
+        self.played.as_ref().expect("played").stage()
+    }
+
+    /// What a role gets for a JSON body.
+    pub async fn send(&self, role: Role, method: Method, path: &str, body: &Json) -> (u16, Json) {
+        let request = self.request(role, method, path).json(body);
+        let response = request.send().await.expect("an answer");
+        let status = response.status().as_u16();
+        let text = response.text().await.expect("a body");
+        (
+            status,
+            serde_json::from_str(&text).unwrap_or(Json::String(text)),
+        )
+    }
+
+    /// What a job ended with.
+    pub async fn ended(&self, job: &Json) -> Json {
+        let path = format!("/jobs/{}", job["id"]);
+        let over = |job: &Json| job["state"] == "done" || job["state"] == "failed";
+        self.read_until(&path, over).await
     }
 
     /// It comes back, knowing nothing.

@@ -27,6 +27,7 @@ use wardline_policy::{DeviceKey, EntryIdx, Mode, PolicySnapshot, Reason, Refusal
 use crate::answer::Windows;
 use crate::binding::Bindings;
 use crate::bounded::Bounded;
+use crate::capture::{Captured, Captures, Dropped, Drops, Orders};
 use crate::clock::{Clock, Rate, Tick, seconds};
 use crate::device::{Denials, Devices, Vlans};
 use crate::flow::key::{FlowKey, Tuple, tuple};
@@ -74,6 +75,8 @@ pub struct Engine {
     refusal_rate: Rate,
     feature_windows: feature::Windows,
     samples: Samples,
+    captures: Captures,
+    drops: Drops,
     lanes: Vec<Lane>,
     upkeep_due_ns: u64,
 }
@@ -198,6 +201,8 @@ impl Engine {
                 limits.window_s,
             ),
             samples: Samples::new(limits.samples),
+            captures: Captures::new(limits.captured),
+            drops: Drops::new(limits.dropped),
             lanes: vec![Lane::BLANK; BURST],
             upkeep_due_ns: 0,
         }
@@ -240,7 +245,7 @@ impl Engine {
         self.prepare(frames, &mut lanes);
         // Frames in a row with one reason are counted together.
         let mut run = Run::default();
-        for ((bytes, lane), verdict) in frames.iter().zip(&lanes).zip(verdicts) {
+        for ((bytes, lane), verdict) in frames.iter().zip(&lanes).zip(verdicts.iter_mut()) {
             let slot = self.locate(bytes, lane);
             if !slot.is_some_and(|slot| self.quick(bytes, lane, slot, at, verdict)) {
                 *verdict = self.in_full(bytes, lane, slot, at);
@@ -257,6 +262,9 @@ impl Engine {
         }
         self.counters.count(from, &run);
         self.lanes = lanes;
+        if self.captures.run() {
+            self.captures.take(from, now_ns, frames, verdicts);
+        }
         self.upkeep(now_ns);
     }
 
@@ -345,6 +353,32 @@ impl Engine {
     /// Gives a sample back to be filled again.
     pub fn give_back(&mut self, sample: Box<Sample>) {
         self.samples.give_back(sample);
+    }
+
+    /// Captures these devices from the next burst on, and no others. They fill the places from the
+    /// first on. Hands the orders before back, so that they are freed elsewhere.
+    pub fn set_captures(&mut self, orders: Orders) -> Orders {
+        self.captures.set(orders)
+    }
+
+    /// Whether any device is captured.
+    pub fn captures(&self) -> bool {
+        self.captures.run()
+    }
+
+    /// Takes the oldest of the captured frames that wait.
+    pub fn next_captured(&mut self) -> Option<Box<Captured>> {
+        self.captures.next()
+    }
+
+    /// Gives the memory of a captured frame back to be filled again.
+    pub fn give_captured_back(&mut self, copy: Box<Captured>) {
+        self.captures.give_back(copy);
+    }
+
+    /// The last dropped frames of a device, the newest first.
+    pub fn dropped(&self, device: DeviceKey) -> impl Iterator<Item = &Dropped> {
+        self.drops.of(device)
     }
 
     /// Windows and samples lost because nobody fetched them.

@@ -34,6 +34,9 @@ impl Engine {
         let action = if forwards {
             Action::Forward(frame.from.other())
         } else {
+            let (from, at_ns) = (frame.from, frame.now_ns);
+            self.drops
+                .note(subject.key, ruling.reason, from, frame.bytes, at_ns);
             Action::Drop
         };
         let verdict = Verdict {

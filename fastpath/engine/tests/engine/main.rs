@@ -48,6 +48,7 @@
 
 mod lab;
 
+mod captures;
 mod flows;
 mod fragments;
 mod identity;

@@ -51,6 +51,12 @@ pub fn compile_text(
     Ok((build(&document, now_s), warnings))
 }
 
+/// The content hash that the snapshot of a document has at an instant (Unix time in seconds), without
+/// compiling it.
+pub fn content_id(document: &Document, now_s: u64) -> String {
+    Compiler::new(document, now_s).id()
+}
+
 /// Compiles a checked document.
 fn build(document: &Document, now_s: u64) -> PolicySnapshot {
     Compiler::new(document, now_s).run()

@@ -5,6 +5,7 @@ mod captures;
 mod control;
 mod frames;
 mod gateway;
+mod inspect;
 mod lab;
 mod life;
 mod model;

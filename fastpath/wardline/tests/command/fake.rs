@@ -9,11 +9,12 @@ use tarpc::server::{BaseChannel, Channel};
 use tokio::net::UnixListener;
 use wardline_control::view::{ByReason, MemoryStatus, PolicyStatus, PortStats, Traffic};
 use wardline_control::{
-    Alert, AlertState, AlertsPage, Applied, ApplyOptions, ContextEntry, ContextPage, Control,
-    Counters, DeviceView, DevicesPage, Diagnostic, EventBatch, EventKind, EventRecord, FlowFilter,
-    FlowView, FlowsPage, Hello, LinkState, ModelOrigin, ModelStatus, PROTOCOL_VERSION,
-    PolicyFormat, PolicyInForce, PolicyText, PortStatus, Refused, RefusedKind, RoleStatement,
-    Severity, SideCounters, Status, server_transport,
+    Alert, AlertState, AlertsPage, Applied, ApplyOptions, CaptureOrder, CapturePage, CaptureState,
+    CapturedFrame, ContextEntry, ContextPage, Control, Counters, DeviceView, DevicesPage,
+    Diagnostic, EventBatch, EventKind, EventRecord, FlowFilter, FlowView, FlowsPage, Hello,
+    LinkState, ModelOrigin, ModelStatus, PROTOCOL_VERSION, PolicyFormat, PolicyInForce, PolicyText,
+    PortStatus, Refused, RefusedKind, RoleStatement, Severity, SideCounters, Status,
+    server_transport,
 };
 use wardline_policy::{Care, DeviceKey, Initiator, MacAddr, Mode, Reason, Side, VlanKey};
 
@@ -312,6 +313,38 @@ impl Control for Service {
             )),
             None => Ok(model(ModelOrigin::BuiltIn, 3)),
         }
+    }
+
+    async fn capture_start(self, _: Context, _: CaptureOrder) -> Result<u64, Refused> {
+        Ok(1)
+    }
+
+    async fn capture_read(
+        self,
+        _: Context,
+        _: u64,
+        _: u64,
+        _: u32,
+    ) -> Result<CapturePage, Refused> {
+        Ok(CapturePage {
+            frames: Vec::new(),
+            next: 0,
+            state: CaptureState::Running,
+            lost: 0,
+        })
+    }
+
+    async fn capture_stop(self, _: Context, _: u64) -> Result<(), Refused> {
+        Ok(())
+    }
+
+    async fn last_dropped(
+        self,
+        _: Context,
+        _: DeviceKey,
+        _: u32,
+    ) -> Result<Vec<CapturedFrame>, Refused> {
+        Ok(Vec::new())
     }
 
     async fn context_set(self, _: Context, entries: Vec<ContextEntry>) -> Result<u32, Refused> {
