@@ -12,6 +12,7 @@ pub mod api;
 pub mod audit;
 pub mod auth;
 pub mod backup;
+pub mod captures;
 pub mod config;
 pub mod fastpath;
 pub mod jobs;
@@ -45,6 +46,8 @@ pub struct App {
     pub jobs: jobs::Jobs,
     /// What is wanted of the policy in force.
     pub policies: policy::Keeper,
+    /// Captures that can be downloaded.
+    pub captures: captures::Shelf,
     /// Says that alerts came or went.
     pub alerted: tokio::sync::Notify,
     /// Who may do what, by operation.

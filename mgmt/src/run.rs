@@ -11,6 +11,7 @@ use axum_server::tls_rustls::RustlsConfig;
 use tokio::sync::watch;
 
 use crate::auth::Gate;
+use crate::captures::{self, Shelf};
 use crate::config::Config;
 use crate::jobs::Jobs;
 use crate::live::Hub;
@@ -50,6 +51,7 @@ pub async fn run(config: Config, ready: Option<&Path>) -> Result<()> {
         role_map: watch::Sender::default(),
         jobs: Jobs::new(),
         policies: Keeper::new(),
+        captures: Shelf::default(),
         alerted: tokio::sync::Notify::new(),
         gate: Gate::new(&api::document()),
         started: Time::now(),
@@ -96,6 +98,10 @@ fn background(
         let app = app.clone();
         async move { app.fastpath.keep(&app).await }
     };
+    let forget = {
+        let app = app.clone();
+        async move { captures::forget(&app.captures).await }
+    };
     let watch = {
         let (files, serving) = (files.clone(), serving.clone());
         async move { files.watch(serving).await }
@@ -110,6 +116,7 @@ fn background(
     vec![
         tokio::spawn(keep),
         tokio::spawn(fastpath::collect(app.clone())),
+        tokio::spawn(forget),
         tokio::spawn(policy::reconcile::keep_in_step(app.clone())),
         tokio::spawn(watch),
         tokio::spawn(stop),

@@ -7,6 +7,7 @@
 
 pub(crate) mod alerts;
 mod audit;
+mod captures;
 mod devices;
 mod document;
 mod events;
@@ -51,6 +52,7 @@ fn operations() -> OpenApiRouter<Shared> {
     let api = OpenApiRouter::new()
         .merge(alerts::operations())
         .merge(audit::operations())
+        .merge(captures::operations())
         .merge(devices::operations())
         .merge(events::operations())
         .merge(flows::operations())

@@ -2,6 +2,7 @@
 //! real control contract. The real one takes its place in the laboratory (`wardline-lab`).
 
 mod alerts;
+mod captures;
 mod devices;
 mod events;
 mod flows;

@@ -10,9 +10,9 @@ use tarpc::server::{BaseChannel, Channel as _};
 use tokio::net::UnixListener;
 use tokio::task::JoinHandle;
 use wardline_control::{
-    AlertsPage, Applied, ApplyOptions, CaptureOrder, CapturePage, CapturedFrame, ContextEntry,
-    ContextPage, Control, Counters, DeviceView, DevicesPage, Diagnostic, EventBatch, EventKind,
-    EventRecord, FlowFilter, FlowView, FlowsPage, Hello, ModelOrigin, ModelStatus,
+    AlertsPage, Applied, ApplyOptions, CaptureOrder, CapturePage, CaptureState, CapturedFrame,
+    ContextEntry, ContextPage, Control, Counters, DeviceView, DevicesPage, Diagnostic, EventBatch,
+    EventKind, EventRecord, FlowFilter, FlowView, FlowsPage, Hello, ModelOrigin, ModelStatus,
     PROTOCOL_VERSION, PolicyFormat, PolicyInForce, PolicyText, Refused, RefusedKind, RoleStatement,
     Status, server_transport, view,
 };
@@ -37,8 +37,20 @@ pub struct Stage {
     pub apply_takes: Duration,
     pub status: Option<Status>,
     pub context: Vec<ContextEntry>,
+    /// Captures, the first with number 1.
+    pub captures: Vec<PlayedCapture>,
+    /// Dropped frames of whichever device.
+    pub dropped: Vec<CapturedFrame>,
     /// Folder of the model in use; none: the one built in.
     pub model: Option<String>,
+}
+
+/// A capture; tests put frames into it.
+#[derive(Debug)]
+pub struct PlayedCapture {
+    pub order: CaptureOrder,
+    pub frames: Vec<CapturedFrame>,
+    pub state: CaptureState,
 }
 
 impl Stage {
@@ -403,6 +415,51 @@ impl Control for Player {
         self.model_status(context).await
     }
 
+    async fn capture_start(self, _: Context, order: CaptureOrder) -> Result<u64, Refused> {
+        let mut stage = self.stage();
+        stage.captures.push(PlayedCapture {
+            order,
+            frames: Vec::new(),
+            state: CaptureState::Running,
+        });
+        Ok(stage.captures.len() as u64)
+    }
+
+    async fn capture_read(
+        self,
+        _: Context,
+        id: u64,
+        from: u64,
+        limit: u32,
+    ) -> Result<CapturePage, Refused> {
+        let stage = self.stage();
+        let capture = &stage.captures[usize::try_from(id).expect("small") - 1];
+        let limit = limit.min(capture.order.packets_max);
+        let (frames, _) = page(&capture.frames, from, limit);
+        Ok(CapturePage {
+            next: from + frames.len() as u64,
+            frames,
+            state: capture.state,
+            lost: 0,
+        })
+    }
+
+    async fn capture_stop(self, _: Context, id: u64) -> Result<(), Refused> {
+        let mut stage = self.stage();
+        stage.captures[usize::try_from(id).expect("small") - 1].state = CaptureState::Stopped;
+        Ok(())
+    }
+
+    async fn last_dropped(
+        self,
+        _: Context,
+        _device: DeviceKey,
+        limit: u32,
+    ) -> Result<Vec<CapturedFrame>, Refused> {
+        let (frames, _) = page(&self.stage().dropped, 0, limit);
+        Ok(frames)
+    }
+
     async fn context_set(self, _: Context, entries: Vec<ContextEntry>) -> Result<u32, Refused> {
         let mut stage = self.stage();
         stage.context = entries;
@@ -438,33 +495,6 @@ impl Control for Player {
             }
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
-    }
-
-    async fn capture_start(self, _: Context, _order: CaptureOrder) -> Result<u64, Refused> {
-        Err(refused(RefusedKind::Unavailable, "no frame is played"))
-    }
-
-    async fn capture_read(
-        self,
-        _: Context,
-        _id: u64,
-        _from: u64,
-        _limit: u32,
-    ) -> Result<CapturePage, Refused> {
-        Err(refused(RefusedKind::Argument, "there is no such capture"))
-    }
-
-    async fn capture_stop(self, _: Context, _id: u64) -> Result<(), Refused> {
-        Err(refused(RefusedKind::Argument, "there is no such capture"))
-    }
-
-    async fn last_dropped(
-        self,
-        _: Context,
-        _device: DeviceKey,
-        _limit: u32,
-    ) -> Result<Vec<CapturedFrame>, Refused> {
-        Ok(Vec::new())
     }
 
     async fn stop(self, _: Context, _detach: bool) -> Result<(), Refused> {

@@ -119,6 +119,11 @@ impl Server {
         }
     }
 
+    /// The folder that holds everything of this server.
+    pub fn dir(&self) -> &Path {
+        self.dir.path()
+    }
+
     /// The state directory.
     pub fn state(&self) -> PathBuf {
         self.dir.path().join("state")
