@@ -36,7 +36,16 @@ pub(crate) struct ControlArgs {
 pub(crate) enum Command {
     /// Start the packet process (runs `wardline-fastpath` with these arguments)
     #[command(disable_help_flag = true)]
-    Fastpath(FastpathArgs),
+    Fastpath(SiblingArgs),
+    /// Start or ask the management plane (runs `wardline-mgmt` with these arguments)
+    #[command(disable_help_flag = true)]
+    Mgmt(SiblingArgs),
+    /// Verify, export and report the record of who changed what (runs `wardline-mgmt audit`)
+    #[command(disable_help_flag = true)]
+    Audit(SiblingArgs),
+    /// Pack what support needs, without secrets or names (runs `wardline-mgmt support-bundle`)
+    #[command(disable_help_flag = true)]
+    SupportBundle(SiblingArgs),
     /// Ports, counters and the policy in force, at a glance
     Status,
     /// The devices seen, what they are and how they fare
@@ -72,8 +81,8 @@ pub(crate) enum Command {
 }
 
 #[derive(Debug, Args)]
-pub(crate) struct FastpathArgs {
-    /// Arguments of `wardline-fastpath`, such as --config FILE
+pub(crate) struct SiblingArgs {
+    /// Arguments of the other program, such as --config FILE
     #[arg(
         trailing_var_arg = true,
         allow_hyphen_values = true,
