@@ -11,12 +11,14 @@
 pub mod api;
 pub mod audit;
 pub mod auth;
+pub mod command;
 pub mod config;
 pub mod fastpath;
 pub mod live;
 pub mod run;
 pub mod secret;
 pub mod store;
+pub mod support;
 pub mod time;
 pub mod tls;
 

@@ -27,6 +27,8 @@ const NOBODY: Access = Roles(&[]);
 pub const RULES: &[(&str, Access)] = &[
     ("read_openapi", Public),
     ("list_audit", AUDIT),
+    ("export_audit", AUDIT),
+    ("report_audit", AUDIT),
     ("list_devices", ALL),
     ("read_device", ALL),
     ("update_device", CARE),

@@ -1,7 +1,10 @@
 //! The management plane as a process, over TLS, beside a fast path that plays its part over the
 //! real control contract. The real one takes its place in the laboratory (`wardline-lab`).
 
+mod audit;
+mod bundle;
 mod devices;
 mod events;
+mod faults;
 mod played;
 mod support;
