@@ -144,14 +144,23 @@ impl Identifier {
     /// out; `false` then.
     pub fn resume(&mut self, samples: Samples, learnt: Option<Adaptation>) -> bool {
         self.samples = samples;
-        let base = self.session.as_ref().map(|s| s.model().base().digest());
-        let fits = |learnt: &Adaptation| {
-            let base = base.as_ref().and_then(|digest| digest.as_ref().ok());
-            base == Some(&learnt.base)
-        };
-        let all = learnt.as_ref().is_none_or(fits);
+        let all = learnt.as_ref().is_none_or(|learnt| self.fits(learnt));
         self.adopt(learnt.filter(|_| all));
         all
+    }
+
+    /// Goes on with another model. What was learnt with the one before is forgotten unless it was
+    /// trained on the same; everything is looked at anew.
+    ///
+    /// # Errors
+    /// When the model cannot be run; the one before stays.
+    pub fn exchange(&mut self, model: Arc<Model>) -> Result<(), Refusal> {
+        let shipped = model.calibration().clone();
+        self.session = Some(Session::new(model)?);
+        self.shipped = shipped;
+        let learnt = self.learnt.take().filter(|learnt| self.fits(learnt));
+        self.take_up(learnt);
+        Ok(())
     }
 
     /// Something has been wrong with a device since then: nothing is learnt from what it did.
@@ -165,9 +174,19 @@ impl Identifier {
     }
 
     fn adopt(&mut self, learnt: Option<Adaptation>) {
-        if self.learnt == learnt {
-            return;
+        if self.learnt != learnt {
+            self.take_up(learnt);
         }
+    }
+
+    /// Whether it was learnt with the model in use.
+    fn fits(&self, learnt: &Adaptation) -> bool {
+        let session = self.session.as_ref();
+        let base = session.and_then(|s| s.model().base().digest().ok());
+        base.as_ref() == Some(&learnt.base)
+    }
+
+    fn take_up(&mut self, learnt: Option<Adaptation>) {
         let model = self.session.as_ref().map(Session::model);
         self.calibration = match (&learnt, model) {
             (Some(learnt), Some(model)) => learnt.calibration(model.base(), &self.shipped),

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use tempfile::TempDir;
 use wardline_classifier::features::{COUNT, Features};
 use wardline_classifier::model::{
-    Bundle, GraphFault, Manifest, Model, Models, Refusal, Session, Signer, Trust, Window,
+    Bundle, GraphFault, Manifest, Model, Refusal, Session, Signer, Trust, Window,
 };
 use wardline_policy::MacAddr;
 
@@ -258,18 +258,28 @@ fn a_model_for_other_features_is_refused() {
 }
 
 #[test]
-fn a_bad_or_older_model_leaves_the_good_one_in_use() {
-    let (good, older) = (Copy::new().sealed(5), Copy::new().sealed(4));
-    let bad = Copy::new().edit("model.onnx", |_| Vec::new()).sealed(6);
-    let models = Models::new(trust(), good.load().unwrap());
-    match models.offer(older.path()) {
+fn an_older_model_may_not_replace_a_newer_one() {
+    let [older, newer] = [4, 5].map(|version| Copy::new().sealed(version).load().unwrap());
+    match older.may_replace(&newer) {
         Err(Refusal::Older { offered, current }) => assert_eq!((offered, current), (4, 5)),
         other => panic!("{other:?}"),
     }
-    assert!(models.offer(bad.path()).is_err());
-    assert_eq!(models.current().manifest().version, 5);
-    assert_eq!(models.offer(Copy::new().sealed(6).path()).unwrap(), 6);
-    assert_eq!(models.current().manifest().version, 6);
+    newer.may_replace(&older).unwrap();
+    newer.may_replace(&newer).unwrap();
+}
+
+#[test]
+fn a_model_that_passed_is_written_as_it_was_and_names_its_signer() {
+    let good = Copy::new().sealed(5);
+    let bundle = Bundle::read(good.path(), &trust()).unwrap();
+    let elsewhere = tempfile::tempdir().unwrap();
+    for (name, bytes) in bundle.files() {
+        fs::write(elsewhere.path().join(name), bytes).unwrap();
+    }
+    let again = Bundle::read(elsewhere.path(), &trust()).unwrap();
+    assert_eq!((again.id(), &again.key_id), (bundle.id(), &bundle.key_id));
+    assert!(bundle.id().starts_with("5-"));
+    assert_ne!(bundle.key_id, Model::built_in().unwrap().key_id());
 }
 
 #[test]

@@ -11,7 +11,6 @@
 pub mod api;
 pub mod audit;
 pub mod auth;
-pub mod command;
 pub mod config;
 pub mod fastpath;
 pub mod live;
@@ -24,6 +23,8 @@ pub mod tls;
 
 use std::sync::Arc;
 
+use tokio::sync::watch;
+
 /// What every part of the process shares.
 #[derive(Debug)]
 pub struct App {
@@ -35,6 +36,8 @@ pub struct App {
     pub fastpath: fastpath::Link,
     /// What happens, for those who listen.
     pub live: live::Hub,
+    /// Who talks to whom, by role; made anew now and then.
+    pub role_map: watch::Sender<Arc<api::flows::RoleMap>>,
     /// Who may do what, by operation.
     pub gate: auth::Gate,
     /// When this process started.

@@ -1,5 +1,7 @@
 //! `wardline-mgmt`: the program that `wardline mgmt` and `wardline audit` start.
 
+mod command;
+
 use std::io::IsTerminal as _;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -7,11 +9,13 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::util::SubscriberInitExt as _;
-use wardline_mgmt::command::audit::AuditArgs;
-use wardline_mgmt::command::restore::RestoreArgs;
-use wardline_mgmt::command::support::SupportArgs;
-use wardline_mgmt::command::{self, Failure};
 use wardline_mgmt::{api, run};
+
+use command::Failure;
+use command::audit::AuditArgs;
+use command::restore::RestoreArgs;
+use command::support::SupportArgs;
+use command::token::Token;
 
 /// Exit code for a wrong command line or configuration.
 const WRONG_USAGE: u8 = 2;
@@ -44,6 +48,11 @@ enum Command {
     /// Print the description of the API (OpenAPI 3.1)
     Openapi,
     Audit(AuditArgs),
+    /// Credentials of programs, for whoever may read the state directory
+    Token {
+        #[command(subcommand)]
+        command: Token,
+    },
     /// Put a copy of the database in place of the one there is, which is kept aside
     Restore(RestoreArgs),
     /// Write one file with what support needs, without secrets, names or traffic
@@ -58,6 +67,9 @@ fn main() -> ExitCode {
         Some(Command::Check) => command::load(config).map(|_| true),
         Some(Command::Openapi) => describe(),
         Some(Command::Audit(args)) => wait(command::audit::run(args, config)),
+        Some(Command::Token { command }) => {
+            wait(command::token::run(command, config)).map(|()| true)
+        }
         Some(Command::Restore(args)) => wait(command::restore::run(args, config)).map(|()| true),
         Some(Command::SupportBundle(args)) => {
             wait(command::support::run(args, config)).map(|()| true)

@@ -8,6 +8,7 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 use axum_server::Handle;
 use axum_server::tls_rustls::RustlsConfig;
+use tokio::sync::watch;
 
 use crate::auth::Gate;
 use crate::config::Config;
@@ -37,6 +38,7 @@ pub async fn run(config: Config, ready: Option<&Path>) -> Result<()> {
         fastpath: fastpath::Link::new(config.fastpath.socket.clone()),
         store,
         live: Hub::new(),
+        role_map: watch::Sender::default(),
         gate: Gate::new(&api::document()),
         started: Time::now(),
         config,

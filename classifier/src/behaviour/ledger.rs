@@ -92,6 +92,12 @@ impl Alerts {
         self.list.iter().any(|alert| !alert.is_over())
     }
 
+    /// Since when, in nanoseconds.
+    pub(crate) fn alarmed_since(&self) -> Option<u64> {
+        let open = self.list.iter().filter(|alert| !alert.is_over());
+        open.map(|alert| alert.began_ns).min()
+    }
+
     pub(crate) fn take(&mut self, id: u64) -> Option<Alert> {
         let at = self.list.iter().position(|alert| alert.id == id)?;
         Some(self.list.remove(at))

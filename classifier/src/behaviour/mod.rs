@@ -171,6 +171,12 @@ impl Behaviour {
         watched.is_some_and(|d| d.alerts.is_alarmed())
     }
 
+    /// Since when something has been wrong with a device, in nanoseconds since the Unix epoch. Also
+    /// known before an alert is told.
+    pub fn alarmed_since(&self, device: &DeviceKey) -> Option<u64> {
+        self.devices.get(device)?.alerts.alarmed_since()
+    }
+
     /// Whether enough of a device was seen to speak of it.
     pub fn is_learnt(&self, device: &DeviceKey) -> bool {
         self.devices.get(device).is_some_and(Watched::is_learnt)

@@ -577,6 +577,8 @@ fn the_memory_survives_a_restart() {
     let mut told = Vec::new();
     resumed.converse(&talk(midnight, OUTSIDE, 443), &mut note(&mut told));
     assert!(resumed.is_alarmed(&pump()));
+    assert_eq!(resumed.alarmed_since(&pump()), Some(midnight));
+    assert_eq!(resumed.alarmed_since(&device(999)), None);
     resumed.advance(midnight + MINUTE, &mut note(&mut told));
     assert_eq!(told.len(), 1);
 }

@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use serde::Serialize;
 
 use super::change::what_would_change;
-use super::fuse::scores;
+use super::fuse::{fuse, scores};
 use super::{Calibration, Chances, Contribution, Opinion};
 use crate::device::{Evidence, Noted};
 use crate::knowledge::{Identity, Meaning};
@@ -128,9 +128,7 @@ pub fn decide_with(
     let whole = evidence.as_a_whole();
     let noted: Vec<&Noted> = evidence.noted().iter().chain(&whole).collect();
     let meanings = noted.iter().map(|noted| &noted.meaning);
-    let chances = scores(meanings.clone(), opinion, calibration)
-        .changed_by(learnt)
-        .chances(calibration.temperature);
+    let chances = fuse(meanings.clone(), opinion, calibration, learnt);
     let set = conformal_set(&chances, calibration);
     let conflict = conflict(&set, &noted);
     let role = named(&set, &chances, meanings, calibration).filter(|_| conflict.is_none());

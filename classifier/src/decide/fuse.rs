@@ -44,7 +44,7 @@ pub(super) struct Scores {
 
 impl Scores {
     /// With what was learnt on the box added: a number for each role, and for none.
-    pub fn changed_by(mut self, learnt: &[f32]) -> Self {
+    fn changed_by(mut self, learnt: &[f32]) -> Self {
         let all = self.by_role.iter_mut().chain([&mut self.other]);
         for (score, change) in all.zip(learnt) {
             *score += f64::from(*change);
@@ -61,7 +61,7 @@ impl Scores {
     }
 
     /// The chances.
-    pub fn chances(&self, temperature: f64) -> Chances {
+    fn chances(&self, temperature: f64) -> Chances {
         softmax(
             self.by_role.map(|s| s / temperature),
             self.other / temperature,
@@ -73,16 +73,20 @@ impl Scores {
 ///
 /// Before anything is seen, a device has any role with the same small chance. A model replaces
 /// that by its own opinion. Evidence multiplies it: monotone, so that a statement for one role
-/// never makes it less probable.
+/// never makes it less probable. `learnt` on the box are changes of the log-odds of each role, and
+/// of none; empty changes nothing.
 pub fn fuse<'a>(
     evidence: impl IntoIterator<Item = &'a Meaning>,
     opinion: Option<&Opinion>,
     calibration: &Calibration,
+    learnt: &[f32],
 ) -> Chances {
-    scores(evidence, opinion, calibration).chances(calibration.temperature)
+    scores(evidence, opinion, calibration)
+        .changed_by(learnt)
+        .chances(calibration.temperature)
 }
 
-/// The same before the temperature.
+/// The same before the temperature and without what was learnt.
 pub(super) fn scores<'a>(
     evidence: impl IntoIterator<Item = &'a Meaning>,
     opinion: Option<&Opinion>,
@@ -215,7 +219,7 @@ mod tests {
             temperature in 0.3..3f64,
         ) {
             let calibration = Calibration { temperature, ..Calibration::default() };
-            let chances = fuse(&evidence, opinion.as_ref(), &calibration);
+            let chances = fuse(&evidence, opinion.as_ref(), &calibration, &[]);
             let sum: f64 = Role::ALL.iter().map(|&role| chances.of(role)).sum();
             prop_assert!((sum + chances.other() - 1.0).abs() < 1e-9);
             prop_assert!(Role::ALL.iter().all(|&role| chances.of(role) >= 0.0));
@@ -235,13 +239,13 @@ mod tests {
                 Family::Hl7, Family::Bedside, Family::Management,
             ];
             let calibration = Calibration::default();
-            let before = fuse(&evidence, opinion.as_ref(), &calibration);
+            let before = fuse(&evidence, opinion.as_ref(), &calibration, &[]);
             let mut more = evidence.clone();
             let mut statement = weigh(&Fact::new(Field::Hl7Version, "2.6").unwrap());
             statement.family = families[family];
             statement.weights = vec![crate::knowledge::Weight { role, log_odds, row: 60_000 }];
             more.push(statement);
-            let after = fuse(&more, opinion.as_ref(), &calibration);
+            let after = fuse(&more, opinion.as_ref(), &calibration, &[]);
             prop_assert!(after.of(role) >= before.of(role) - 1e-12);
         }
 
@@ -250,8 +254,8 @@ mod tests {
             evidence in prop::collection::vec(meaning(), 1..12),
         ) {
             let calibration = Calibration::default();
-            let once = fuse(&evidence, None, &calibration);
-            let twice = fuse(evidence.iter().rev().chain(&evidence), None, &calibration);
+            let once = fuse(&evidence, None, &calibration, &[]);
+            let twice = fuse(evidence.iter().rev().chain(&evidence), None, &calibration, &[]);
             for &role in Role::ALL {
                 prop_assert!((once.of(role) - twice.of(role)).abs() < 1e-9, "{role}");
             }
@@ -265,13 +269,13 @@ mod tests {
             novelty: 0.1,
             ..Opinion::default()
         };
-        let chances = fuse([], Some(&opinion), &Calibration::default());
+        let chances = fuse([], Some(&opinion), &Calibration::default(), &[]);
         assert!((chances.of(Role::Plug) - 0.67).abs() < 0.1, "{chances:?}");
         let blind = Calibration {
             model_weight: 0.0,
             ..Calibration::default()
         };
-        let chances = fuse([], Some(&opinion), &blind);
-        assert_eq!(chances, fuse([], None, &blind));
+        let chances = fuse([], Some(&opinion), &blind, &[]);
+        assert_eq!(chances, fuse([], None, &blind, &[]));
     }
 }

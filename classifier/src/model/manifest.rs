@@ -113,13 +113,12 @@ impl Trust {
         })
     }
 
-    fn accepts(&self, manifest: &[u8], signature: &str) -> bool {
-        let Some(bytes) = from_hex::<64>(signature.trim()) else {
-            return false;
-        };
+    /// The key that made the signature, if it is one of these.
+    fn signer(&self, manifest: &[u8], signature: &[u8]) -> Option<&VerifyingKey> {
+        let bytes = from_hex::<64>(str::from_utf8(signature).ok()?.trim())?;
         let (signed, signature) = (signed(manifest), Signature::from_bytes(&bytes));
-        let verifies = |key: &VerifyingKey| key.verify_strict(&signed, &signature).is_ok();
-        self.0.iter().any(verifies)
+        let verifies = |key: &&VerifyingKey| key.verify_strict(&signed, &signature).is_ok();
+        self.0.iter().find(verifies)
     }
 }
 
@@ -128,6 +127,8 @@ impl Trust {
 pub struct Bundle {
     /// The list.
     pub manifest: Manifest,
+    /// Which key signed it: the first 16 hexadecimal digits of the SHA-256 of its public half.
+    pub key_id: String,
     files: BTreeMap<&'static str, Vec<u8>>,
 }
 
@@ -166,9 +167,8 @@ impl Bundle {
         let text = read(MANIFEST, MANIFEST_BYTES_MAX)?;
         let signature = read(SIGNATURE, SIGNATURE_BYTES_MAX)?;
         // Nothing of the manifest is looked at before this.
-        if !trust.accepts(&text, &String::from_utf8_lossy(&signature)) {
-            return Err(Refusal::Unsigned);
-        }
+        let signer = trust.signer(&text, &signature);
+        let key_id = short_hash(signer.ok_or(Refusal::Unsigned)?.as_bytes());
         let manifest: Manifest =
             serde_json::from_slice(&text).map_err(|error| Refusal::nonsense(MANIFEST, error))?;
         if manifest.format != FORMAT {
@@ -176,7 +176,7 @@ impl Bundle {
                 format: manifest.format,
             });
         }
-        let mut files = BTreeMap::new();
+        let mut files = BTreeMap::from([(MANIFEST, text), (SIGNATURE, signature)]);
         for (file, limit) in FILES {
             let bytes = read(file, limit)?;
             if manifest.files.get(file) != Some(&to_hex(&Sha256::digest(&bytes))) {
@@ -184,7 +184,24 @@ impl Bundle {
             }
             files.insert(file, bytes);
         }
-        Ok(Self { manifest, files })
+        Ok(Self {
+            manifest,
+            key_id,
+            files,
+        })
+    }
+
+    /// A name that no other model has: its version and a hash of its manifest.
+    pub fn id(&self) -> String {
+        let hash = short_hash(self.file(MANIFEST));
+        format!("{}-{hash}", self.manifest.version)
+    }
+
+    /// Every file of the model with its bytes, as they were read.
+    pub fn files(&self) -> impl Iterator<Item = (&'static str, &[u8])> {
+        self.files
+            .iter()
+            .map(|(name, bytes)| (*name, bytes.as_slice()))
     }
 
     /// One of [`FILES`].
@@ -285,6 +302,10 @@ fn bounded(folder: &Path, file: &'static str, limit: u64) -> Result<Vec<u8>, Ref
         return Err(Refusal::Oversized { file, limit });
     }
     Ok(bytes)
+}
+
+fn short_hash(bytes: &[u8]) -> String {
+    to_hex(&Sha256::digest(bytes)[..8])
 }
 
 pub(super) fn to_hex(bytes: &[u8]) -> String {

@@ -4,7 +4,7 @@
 //! A model comes as a folder of files listed in a signed manifest. Whatever is in the folder, it
 //! is used only when a trusted key signed it, its version is not older than the one in use, its
 //! graph has nothing but the operators of ours, and it answers its golden vectors as it did when
-//! it was made. Otherwise [`Models`] keeps the one it has.
+//! it was made. Otherwise the one in use stays.
 
 mod graph;
 mod lexicon;
@@ -16,7 +16,6 @@ mod statistics;
 pub mod token;
 
 use std::path::Path;
-use std::sync::{Arc, PoisonError, RwLock};
 
 use serde::Deserialize;
 
@@ -73,6 +72,7 @@ const BUILT_IN: [(&str, &[u8]); 8] = [
 #[derive(Debug)]
 pub struct Model {
     manifest: Manifest,
+    key_id: String,
     plans: Plans,
     lexicon: Lexicon,
     statistics: Statistics,
@@ -121,6 +121,7 @@ impl Model {
         let model = Self {
             plans: Plans::new(bundle.file(GRAPH), widths)?,
             manifest,
+            key_id: bundle.key_id.clone(),
             lexicon,
             statistics,
             calibration,
@@ -134,6 +135,23 @@ impl Model {
     /// Its list of files, types and roles.
     pub fn manifest(&self) -> &Manifest {
         &self.manifest
+    }
+
+    /// Which key signed it, as in [`Bundle::key_id`].
+    pub fn key_id(&self) -> &str {
+        &self.key_id
+    }
+
+    /// Whether it may take the place of the model in use: versions do not go back.
+    ///
+    /// # Errors
+    /// When it is older.
+    pub fn may_replace(&self, current: &Self) -> Result<(), Refusal> {
+        let (offered, current) = (self.manifest.version, current.manifest.version);
+        if offered < current {
+            return Err(Refusal::Older { offered, current });
+        }
+        Ok(())
     }
 
     /// The constants of the decision that were fitted with it.
@@ -209,45 +227,4 @@ fn difference(heads: &[Vec<f32>], expected: &[Vec<f32>]) -> f32 {
                 most
             }
         })
-}
-
-/// The model in use. A better one takes its place; a bad one changes nothing.
-#[derive(Debug)]
-pub struct Models {
-    trust: Trust,
-    current: RwLock<Arc<Model>>,
-}
-
-impl Models {
-    /// Begins with a model that passed.
-    pub fn new(trust: Trust, model: Model) -> Self {
-        Self {
-            trust,
-            current: RwLock::new(Arc::new(model)),
-        }
-    }
-
-    /// The model in use. Whoever holds it may go on using it when another takes its place.
-    pub fn current(&self) -> Arc<Model> {
-        let current = self.current.read().unwrap_or_else(PoisonError::into_inner);
-        Arc::clone(&current)
-    }
-
-    /// Takes the model in a folder into use, unless it does not pass or is older.
-    ///
-    /// # Errors
-    /// Why the model in use stays.
-    pub fn offer(&self, folder: &Path) -> Result<u64, Refusal> {
-        let model = Model::load(folder, &self.trust)?;
-        let offered = model.manifest.version;
-        let mut current = self.current.write().unwrap_or_else(PoisonError::into_inner);
-        if offered < current.manifest.version {
-            return Err(Refusal::Older {
-                offered,
-                current: current.manifest.version,
-            });
-        }
-        *current = Arc::new(model);
-        Ok(offered)
-    }
 }

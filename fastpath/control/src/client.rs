@@ -10,14 +10,15 @@ use tokio::net::UnixStream;
 
 use crate::transport::client_transport;
 use crate::view::{
-    AlertsPage, Applied, ApplyOptions, DevicesPage, Diagnostic, EventBatch, FlowFilter, FlowsPage,
-    Hello, PolicyInForce, PolicyText, Refused, RoleStatement, Status,
+    AlertsPage, Applied, ApplyOptions, ContextEntry, ContextPage, DevicesPage, Diagnostic,
+    EventBatch, FlowFilter, FlowsPage, Hello, ModelStatus, PolicyInForce, PolicyText, Refused,
+    RoleStatement, Status,
 };
 use crate::{ControlClient, PROTOCOL_VERSION};
 
 /// How long an ordinary call may take.
 const CALL: Duration = Duration::from_secs(10);
-/// How long compiling and swapping the largest policy may take.
+/// How long compiling and swapping the largest policy, or checking a model, may take.
 const APPLY: Duration = Duration::from_secs(60);
 
 /// A connection to the fast path. Cheap to clone; clones share the connection.
@@ -151,6 +152,16 @@ impl Client {
         Ok(self.rpc.export_lessons(within(CALL)).await??)
     }
 
+    /// See [`Control::model_status`](crate::Control::model_status).
+    pub async fn model_status(&self) -> Result<ModelStatus, ClientError> {
+        Ok(self.rpc.model_status(within(CALL)).await??)
+    }
+
+    /// See [`Control::model_activate`](crate::Control::model_activate).
+    pub async fn model_activate(&self, folder: Option<String>) -> Result<ModelStatus, ClientError> {
+        Ok(self.rpc.model_activate(within(APPLY), folder).await??)
+    }
+
     /// See [`Control::alerts`](crate::Control::alerts).
     pub async fn alerts(&self, cursor: u64, limit: u32) -> Result<AlertsPage, ClientError> {
         Ok(self.rpc.alerts(within(CALL), cursor, limit).await??)
@@ -165,6 +176,16 @@ impl Client {
     ) -> Result<(), ClientError> {
         let answer = self.rpc.accept_alert(within(CALL), id, who, reason);
         Ok(answer.await??)
+    }
+
+    /// See [`Control::context_set`](crate::Control::context_set).
+    pub async fn context_set(&self, entries: Vec<ContextEntry>) -> Result<u32, ClientError> {
+        Ok(self.rpc.context_set(within(CALL), entries).await??)
+    }
+
+    /// See [`Control::context`](crate::Control::context).
+    pub async fn context(&self, cursor: u64, limit: u32) -> Result<ContextPage, ClientError> {
+        Ok(self.rpc.context(within(CALL), cursor, limit).await??)
     }
 
     /// See [`Control::policy_show`](crate::Control::policy_show).

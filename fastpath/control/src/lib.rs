@@ -18,15 +18,16 @@ pub use client::{Client, ClientError};
 pub use service::{Control, ControlClient, ControlRequest, ControlResponse};
 pub use transport::{ServerTransport, server_transport};
 pub use view::{
-    Alert, AlertChange, AlertState, AlertsPage, Applied, ApplyOptions, Counters, DeviceView,
-    DevicesPage, Diagnostic, EventBatch, EventKind, EventRecord, Evidence, FlowFilter, FlowView,
-    FlowsPage, Hello, Identity, LinkState, PolicyFormat, PolicyInForce, PolicyText, PortStatus,
-    Refused, RefusedKind, RoleStatement, Severity, SideCounters, Status, WorkerStatus,
+    Alert, AlertChange, AlertState, AlertsPage, Applied, ApplyOptions, ContextEntry, ContextPage,
+    Counters, DeviceView, DevicesPage, Diagnostic, EventBatch, EventKind, EventRecord, Evidence,
+    FlowFilter, FlowView, FlowsPage, Hello, Identity, LinkState, ModelOrigin, ModelStatus,
+    PolicyFormat, PolicyInForce, PolicyText, PortStatus, Refused, RefusedKind, RoleStatement,
+    Severity, SideCounters, Status, Subject, WorkerStatus,
 };
 
 /// Number of the contract. Raised when a client of the old number could misunderstand an answer;
 /// new optional fields do not raise it.
-pub const PROTOCOL_VERSION: u32 = 2;
+pub const PROTOCOL_VERSION: u32 = 3;
 
 /// Where the fast path listens unless its configuration says otherwise.
 pub const DEFAULT_SOCKET: &str = "/run/wardline/fastpath.sock";

@@ -7,8 +7,9 @@
 )]
 
 use crate::view::{
-    AlertsPage, Applied, ApplyOptions, DevicesPage, Diagnostic, EventBatch, FlowFilter, FlowsPage,
-    Hello, PolicyInForce, PolicyText, Refused, RoleStatement, Status,
+    AlertsPage, Applied, ApplyOptions, ContextEntry, ContextPage, DevicesPage, Diagnostic,
+    EventBatch, FlowFilter, FlowsPage, Hello, ModelStatus, PolicyInForce, PolicyText, Refused,
+    RoleStatement, Status,
 };
 
 /// What a client may ask of the fast path.
@@ -35,11 +36,28 @@ pub trait Control {
     /// JSON for retraining elsewhere.
     async fn export_lessons() -> Result<String, Refused>;
 
+    /// The model that names the devices.
+    async fn model_status() -> Result<ModelStatus, Refused>;
+
+    /// Puts the model in a folder of this machine in use (an absolute path of at most `PATH_BYTES`),
+    /// or the program's own without one, and remembers it over a restart. It is checked as at the
+    /// start; on any defect, or when it is older, the one in use stays.
+    async fn model_activate(folder: Option<String>) -> Result<ModelStatus, Refused>;
+
     /// One page of alerts, those that ended lately included. `cursor` is 0 or the last page's `next`.
     async fn alerts(cursor: u64, limit: u32) -> Result<AlertsPage, Refused>;
 
     /// What this alert is about is usual for its device from now on.
     async fn accept_alert(id: u64, who: String, reason: String) -> Result<(), Refused>;
+
+    /// Replaces all that is known of devices, addresses and users from elsewhere, at most
+    /// `CONTEXT_ENTRIES`. Held in memory only, and until it expires: hand it over again after each
+    /// connection. How many entries are held then. Policy does not use it yet.
+    async fn context_set(entries: Vec<ContextEntry>) -> Result<u32, Refused>;
+
+    /// One page of what `context_set` brought and has not expired. `cursor` is 0 or the last page's
+    /// `next`.
+    async fn context(cursor: u64, limit: u32) -> Result<ContextPage, Refused>;
 
     /// The document in force, as it was given.
     async fn policy_show() -> Result<PolicyInForce, Refused>;

@@ -3,11 +3,17 @@
 //! Times named `_us` are microseconds since the Unix epoch, so that a JSON reader with 53-bit
 //! numbers keeps them exact. Counts are since the start of the process unless said otherwise.
 
+mod context;
+mod model;
+
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 
 use serde::{Deserialize, Serialize};
 use wardline_policy::{Care, DeviceKey, Initiator, MacAddr, Mode, Reason, Side};
+
+pub use context::{ContextEntry, ContextPage, Subject};
+pub use model::{ModelOrigin, ModelStatus};
 
 /// Frames by reason; reasons that never occurred are left out.
 pub type ByReason = BTreeMap<Reason, u64>;
@@ -35,6 +41,17 @@ pub struct Refused {
     /// Where in the policy document, for `RefusedKind::Policy`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub diagnostics: Vec<Diagnostic>,
+}
+
+impl Refused {
+    /// A refusal that is not about places in a document.
+    pub fn new(kind: RefusedKind, message: impl Into<String>) -> Self {
+        Self {
+            kind,
+            message: message.into(),
+            diagnostics: Vec::new(),
+        }
+    }
 }
 
 /// The sort of a refusal.
@@ -398,7 +415,9 @@ pub struct FlowsPage {
     pub next: Option<u64>,
 }
 
-/// One conversation.
+/// One conversation. Its device, addresses, protocol, ports and `first_seen_us` together are found in
+/// no other one of the same process, and are the same in all that is told of it; only setting the
+/// wall clock changes `first_seen_us`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FlowView {
     /// The device it belongs to.
@@ -429,7 +448,7 @@ pub struct FlowView {
     pub forth: Traffic,
     /// To the initiator.
     pub back: Traffic,
-    /// First packet.
+    /// First packet, at most 68 ms early.
     pub first_seen_us: u64,
     /// Last packet.
     pub last_seen_us: u64,
@@ -622,7 +641,17 @@ pub enum EventKind {
     /// A conversation began.
     FlowBegun(FlowFacts),
     /// A conversation ended (closed, timed out or revoked).
-    FlowEnded(FlowFacts),
+    FlowEnded {
+        /// The conversation.
+        #[serde(flatten)]
+        flow: FlowFacts,
+        /// All that the initiator sent and that passed, since the conversation began.
+        #[serde(default)]
+        forth: Traffic,
+        /// All that came back.
+        #[serde(default)]
+        back: Traffic,
+    },
     /// A conversation was refused, or would have been.
     Denied {
         /// The conversation.
@@ -719,7 +748,7 @@ pub struct FlowFacts {
     pub protocol: u8,
     /// EtherType.
     pub ethertype: u16,
-    /// Source port, or 0.
+    /// Source port, or the identifier of an ICMP query that passed, or 0.
     pub source_port: u16,
     /// Destination port, `type << 8 | code` of ICMP, or 0.
     pub destination_port: u16,
@@ -727,6 +756,9 @@ pub struct FlowFacts {
     pub reason: Reason,
     /// The rule that decided, in words; empty if none.
     pub rule: String,
+    /// First packet, as in [`FlowView`]; absent if the conversation was refused.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub first_seen_us: Option<u64>,
 }
 
 #[cfg(test)]
@@ -756,6 +788,7 @@ mod tests {
                     destination_port: 445,
                     reason: Reason::NoRule,
                     rule: String::new(),
+                    first_seen_us: None,
                 },
                 dropped: true,
                 repeated: 0,
@@ -784,6 +817,33 @@ mod tests {
         assert_eq!(serde_json::to_value(&record).expect("JSON"), expected);
         let back: EventRecord = serde_json::from_value(expected).expect("an event");
         assert_eq!(back, record);
+    }
+
+    #[test]
+    fn the_end_of_a_conversation_reads_with_and_without_what_it_carried() {
+        let mut told = json!({
+            "event": "flow-ended",
+            "from": "core",
+            "source": "10.0.0.2",
+            "destination": "10.0.0.1",
+            "protocol": 17,
+            "ethertype": 2048,
+            "source_port": 50_000,
+            "destination_port": 161,
+            "reason": "established",
+            "rule": "",
+        });
+        let old: EventKind = serde_json::from_value(told.clone()).expect("without");
+        let EventKind::FlowEnded { flow, forth, .. } = old else {
+            panic!("{old:?}");
+        };
+        assert_eq!((flow.first_seen_us, forth), (None, Traffic::default()));
+
+        told["first_seen_us"] = json!(5);
+        told["forth"] = json!({ "frames": 2, "bytes": 120 });
+        told["back"] = json!({ "frames": 1, "bytes": 60 });
+        let new: EventKind = serde_json::from_value(told.clone()).expect("with");
+        assert_eq!(serde_json::to_value(&new).expect("JSON"), told);
     }
 
     #[test]

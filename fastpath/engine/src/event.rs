@@ -5,6 +5,8 @@ use core::net::IpAddr;
 use serde::{Deserialize, Serialize};
 use wardline_policy::{DeviceKey, Reason, Side};
 
+use crate::Traffic;
+
 /// One event.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Event {
@@ -35,7 +37,15 @@ pub enum EventKind {
     /// A conversation began.
     FlowBegun(FlowFacts),
     /// A conversation ended (closed, timed out or revoked).
-    FlowEnded(FlowFacts),
+    FlowEnded {
+        /// The conversation.
+        #[serde(flatten)]
+        flow: FlowFacts,
+        /// All that the initiator sent and that passed.
+        forth: Traffic,
+        /// All that came back.
+        back: Traffic,
+    },
     /// A conversation was refused, or would have been; repeated ones are counted, at most one
     /// event a second for each device and reason.
     Denied {
@@ -61,7 +71,7 @@ pub struct FlowFacts {
     pub protocol: u8,
     /// EtherType.
     pub ethertype: u16,
-    /// Source port, or 0.
+    /// Source port, or the identifier of an ICMP query that passed, or 0.
     pub source_port: u16,
     /// Destination port, or `type << 8 | code` of ICMP, or 0.
     pub destination_port: u16,
@@ -69,4 +79,6 @@ pub struct FlowFacts {
     pub reason: Reason,
     /// The deciding rule in the snapshot of `Event::generation`; 0 if none.
     pub rule: u32,
+    /// First packet as in [`FlowView`](crate::FlowView); none if it was refused and never began.
+    pub first_seen_ns: Option<u64>,
 }

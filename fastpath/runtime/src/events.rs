@@ -40,6 +40,18 @@ pub struct NewEvent {
     pub kind: EventKind,
 }
 
+impl NewEvent {
+    /// One that happens now, about a device or about the gateway itself.
+    pub fn now(device: Option<DeviceKey>, kind: EventKind) -> Self {
+        Self {
+            time_us: clock::wall_us(),
+            device,
+            device_name: String::new(),
+            kind,
+        }
+    }
+}
+
 impl EventLog {
     /// An empty log.
     pub fn new() -> Self {
@@ -54,12 +66,12 @@ impl EventLog {
 
     /// Adds an event about the gateway itself, now.
     pub fn tell(&self, kind: EventKind) {
-        self.extend([NewEvent {
-            time_us: clock::wall_us(),
-            device: None,
-            device_name: String::new(),
-            kind,
-        }]);
+        self.extend([NewEvent::now(None, kind)]);
+    }
+
+    /// Adds an event about a device, now.
+    pub fn tell_of(&self, device: DeviceKey, kind: EventKind) {
+        self.extend([NewEvent::now(Some(device), kind)]);
     }
 
     /// Adds events in order; the oldest ones make room.

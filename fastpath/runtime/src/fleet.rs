@@ -154,10 +154,11 @@ impl Fleet {
         command: impl FnOnce(oneshot::Sender<T>) -> Command,
     ) -> Result<T, Refused> {
         let (done, answer) = oneshot::channel();
-        let busy = |what: &str| Refused {
-            kind: RefusedKind::Unavailable,
-            message: format!("worker {worker} {what}; nothing was changed, see the log"),
-            diagnostics: Vec::new(),
+        let busy = |what: &str| {
+            Refused::new(
+                RefusedKind::Unavailable,
+                format!("worker {worker} {what}; nothing was changed, see the log"),
+            )
         };
         self.mailboxes[worker]
             .post(command(done))

@@ -13,7 +13,7 @@ use anyhow::{Context, Result};
 use wardline_classifier::decide::Answer;
 use wardline_classifier::identify::{Found, Identifier};
 use wardline_classifier::learn::{Lesson, Standing};
-use wardline_classifier::model::{Model, Trust};
+use wardline_classifier::model::Model;
 use wardline_classifier::observer::Limits;
 use wardline_control::{EventKind, Evidence, Identity};
 use wardline_policy::DeviceKey;
@@ -22,6 +22,7 @@ use crate::clock::{self, Clock};
 use crate::config::Config;
 use crate::events::{EventLog, NewEvent};
 use crate::fleet::Fleet;
+use crate::model::{Models, Offer};
 use crate::roles::Roles;
 use crate::watch::Watch;
 
@@ -75,6 +76,8 @@ pub struct Surroundings {
     pub identities: Arc<Identities>,
     /// Changes of role.
     pub events: Arc<EventLog>,
+    /// What names them.
+    pub models: Arc<Models>,
     /// What people say of the devices.
     pub roles: Arc<Roles>,
     /// Told what the devices look like.
@@ -86,7 +89,7 @@ pub struct Surroundings {
 /// Starts to name the devices, unless the configuration switches it off.
 ///
 /// # Errors
-/// No thread can be started, or the model named by the configuration does not pass.
+/// No thread can be started.
 pub fn start(config: &Config, fleet: &Fleet, around: Surroundings) -> Result<Identification> {
     let stop = Arc::new(AtomicBool::new(false));
     if !config.classifier.enabled {
@@ -97,12 +100,11 @@ pub fn start(config: &Config, fleet: &Fleet, around: Surroundings) -> Result<Ide
         stations: 2 * config.limits.devices as usize,
         ..Limits::default()
     };
-    let chosen = chosen_model(config)?;
     let fleet = fleet.clone();
     let stopped = Arc::clone(&stop);
     let work = move || {
         let mut work = Work {
-            identifier: identifier(limits, chosen),
+            identifier: identifier(limits, around.models.begin()),
             fleet,
             around,
             heard: 0,
@@ -122,25 +124,16 @@ pub fn start(config: &Config, fleet: &Fleet, around: Surroundings) -> Result<Ide
     })
 }
 
-/// The model that the configuration names, if it does.
-fn chosen_model(config: &Config) -> Result<Option<Model>> {
-    let Some(folder) = &config.classifier.model else {
-        return Ok(None);
-    };
-    let refused = || format!("classifier.model {} is refused", folder.display());
-    let trust = Trust::project().with_context(refused)?;
-    Model::load(folder, &trust).map(Some).with_context(refused)
-}
-
-/// With the chosen model or the program's own. One that does not pass is no reason to leave the
-/// devices unnamed: evidence decides alone then.
-fn identifier(limits: Limits, chosen: Option<Model>) -> Identifier {
-    let model = chosen.map_or_else(Model::built_in, Ok);
-    let made = model.and_then(|model| Identifier::new(limits, Arc::new(model)));
-    made.unwrap_or_else(|refusal| {
-        tracing::error!(%refusal, "the model is refused; evidence decides alone");
-        Identifier::without_model(limits)
-    })
+/// Without a model that passes, evidence decides alone.
+fn identifier(limits: Limits, model: Option<Arc<Model>>) -> Identifier {
+    let made = model.map(|model| Identifier::new(limits, model));
+    match made {
+        Some(Ok(identifier)) => return identifier,
+        Some(Err(refusal)) => tracing::error!(%refusal, "the model is refused"),
+        None => {}
+    }
+    tracing::warn!("no model: evidence alone decides what devices are");
+    Identifier::without_model(limits)
 }
 
 struct Work {
@@ -161,6 +154,9 @@ impl Work {
         while !stop.load(Ordering::Relaxed) {
             if !self.fetch() {
                 thread::sleep(REST);
+            }
+            if let Some(offer) = self.around.models.next_offer() {
+                self.exchange(offer);
             }
             if looked.elapsed() >= LOOK {
                 looked = Instant::now();
@@ -202,15 +198,24 @@ impl Work {
             }
             let confirmed = found.answer.role.filter(|_| found.answer.confirmed);
             let watch = &around.watch;
-            watch.looks(
-                found.device,
-                confirmed,
-                found.seen,
-                clock::wall_us() * 1_000,
-            );
+            watch.looks(found.device, confirmed, found.seen, clock::wall_ns());
             let identity = identity(found.answer, around.clock);
             around.identities.set(found.device, identity);
         });
+    }
+
+    /// Goes on with another model, and learns with it what was learnt with the one before.
+    fn exchange(&mut self, offer: Offer) {
+        if offer.done.is_closed() {
+            // Nobody waits for it any more, and another one counts as the one in use.
+            return;
+        }
+        let used = self.identifier.exchange(offer.model);
+        if used.is_ok() && !self.standing.is_empty() {
+            self.learn();
+        }
+        // Who gives up at this very moment is told that it was not used, and may ask again.
+        let _ = offer.done.send(used);
     }
 
     /// Holds to what people say and learns from it; now and then also from what was seen since.
@@ -270,16 +275,12 @@ impl Work {
 fn event(found: &Found<'_>) -> Option<NewEvent> {
     let name = |role: Option<wardline_classifier::Role>| role.map(|role| role.name().to_owned());
     let because = found.answer.evidence.first();
-    Some(NewEvent {
-        time_us: clock::wall_us(),
-        device: Some(found.device),
-        device_name: String::new(),
-        kind: EventKind::Identified {
-            role: name(found.answer.role),
-            previous: name(found.changed_from?),
-            because: because.map_or_else(String::new, |reason| reason.sentence.clone()),
-        },
-    })
+    let kind = EventKind::Identified {
+        role: name(found.answer.role),
+        previous: name(found.changed_from?),
+        because: because.map_or_else(String::new, |reason| reason.sentence.clone()),
+    };
+    Some(NewEvent::now(Some(found.device), kind))
 }
 
 fn identity(answer: &Answer, clock: Clock) -> Identity {

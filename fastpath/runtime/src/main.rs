@@ -6,11 +6,13 @@
 
 mod clock;
 mod config;
+mod context;
 mod events;
 mod fleet;
 mod heartbeat;
 mod identify;
 mod mailbox;
+mod model;
 mod policy;
 mod ports;
 mod roles;

@@ -230,10 +230,11 @@ impl PolicyKeeper {
     pub async fn confirm(&self, id: &str) -> Result<Applied, Refused> {
         let _changing = self.changing.lock().await;
         self.check_expected(Some(id))?;
-        let pending = self.now().pending.take().ok_or_else(|| Refused {
-            kind: RefusedKind::Conflict,
-            message: format!("policy {id} is in force for good already; nothing to confirm"),
-            diagnostics: Vec::new(),
+        let pending = self.now().pending.take().ok_or_else(|| {
+            Refused::new(
+                RefusedKind::Conflict,
+                format!("policy {id} is in force for good already; nothing to confirm"),
+            )
         })?;
         tracing::info!(policy = id, "policy confirmed");
         Ok(Applied {
@@ -364,13 +365,12 @@ impl PolicyKeeper {
     fn check_expected(&self, expected: Option<&str>) -> Result<(), Refused> {
         let in_force = self.now().compiled.snapshot.id().to_owned();
         match expected {
-            Some(expected) if expected != in_force => Err(Refused {
-                kind: RefusedKind::Conflict,
-                message: format!(
+            Some(expected) if expected != in_force => Err(Refused::new(
+                RefusedKind::Conflict,
+                format!(
                     "policy {in_force} is in force, not {expected}; look at it before replacing it"
                 ),
-                diagnostics: Vec::new(),
-            }),
+            )),
             _ => Ok(()),
         }
     }
@@ -491,19 +491,16 @@ async fn compile_aside(
 ) -> Result<CompileResult, Refused> {
     tokio::task::spawn_blocking(move || compile(text, origin))
         .await
-        .map_err(|e| Refused {
-            kind: RefusedKind::Internal,
-            message: format!("the policy compiler failed: {e}; nothing was changed"),
-            diagnostics: Vec::new(),
+        .map_err(|e| {
+            Refused::new(
+                RefusedKind::Internal,
+                format!("the policy compiler failed: {e}; nothing was changed"),
+            )
         })
 }
 
 fn check_bounds(text: &PolicyText) -> Result<(), Refused> {
-    let argument = |message: String| Refused {
-        kind: RefusedKind::Argument,
-        message,
-        diagnostics: Vec::new(),
-    };
+    let argument = |message: String| Refused::new(RefusedKind::Argument, message);
     if text.text.len() > bounds::POLICY_BYTES {
         return Err(argument(format!(
             "the document has {} bytes, at most {} are taken",
@@ -523,14 +520,13 @@ fn check_bounds(text: &PolicyText) -> Result<(), Refused> {
 
 fn check_confirmation(confirm_within_s: Option<u32>) -> Result<(), Refused> {
     match confirm_within_s {
-        Some(seconds) if !(1..=bounds::CONFIRM_WITHIN_S).contains(&seconds) => Err(Refused {
-            kind: RefusedKind::Argument,
-            message: format!(
+        Some(seconds) if !(1..=bounds::CONFIRM_WITHIN_S).contains(&seconds) => Err(Refused::new(
+            RefusedKind::Argument,
+            format!(
                 "confirm_within_s is {seconds}; between 1 and {} are possible",
                 bounds::CONFIRM_WITHIN_S
             ),
-            diagnostics: Vec::new(),
-        }),
+        )),
         _ => Ok(()),
     }
 }

@@ -94,17 +94,18 @@ impl Roles {
         check_words(&told.who, &told.reason)?;
         let role = told.role.as_deref().map(role).transpose()?;
         let mut journal = self.journal();
-        let journal = journal.as_mut().map_err(|error| Refused {
-            kind: RefusedKind::Unavailable,
-            message: format!("what people say of devices cannot be kept: {error}"),
-            diagnostics: Vec::new(),
+        let journal = journal.as_mut().map_err(|error| {
+            Refused::new(
+                RefusedKind::Unavailable,
+                format!("what people say of devices cannot be kept: {error}"),
+            )
         })?;
         let action = match role {
             Some(role) => word(told.device, role, seen),
             None => take_back(journal, told.device)?,
         };
         let statement = Statement {
-            time_ns: clock::wall_us() * 1_000,
+            time_ns: clock::wall_ns(),
             who: told.who.clone(),
             action,
             reason: told.reason.clone(),
@@ -157,7 +158,7 @@ impl Roles {
         }
         tracing::info!("{}", update.words());
         journal.append(Statement {
-            time_ns: clock::wall_us() * 1_000,
+            time_ns: clock::wall_ns(),
             who: "wardline".to_owned(),
             action,
             reason: update.words(),
@@ -172,7 +173,7 @@ impl Roles {
         let Ok(journal) = journal.as_ref() else {
             return;
         };
-        let (schema, made_ns) = (Digest(features::schema()), clock::wall_us() * 1_000);
+        let (schema, made_ns) = (Digest(features::schema()), clock::wall_ns());
         let written = journal
             .bundle(lesson, schema, made_ns)
             .map_err(io::Error::from)
@@ -188,16 +189,14 @@ impl Roles {
     /// Nobody has said anything yet, or it cannot be read.
     pub fn export(&self) -> Result<String, Refused> {
         fs::read_to_string(self.directory.join(BUNDLE)).map_err(|error| match error.kind() {
-            io::ErrorKind::NotFound => Refused {
-                kind: RefusedKind::Unavailable,
-                message: "there is nothing to export: nobody said what a device is".to_owned(),
-                diagnostics: Vec::new(),
-            },
-            _ => Refused {
-                kind: RefusedKind::Internal,
-                message: format!("the bundle cannot be read: {error}"),
-                diagnostics: Vec::new(),
-            },
+            io::ErrorKind::NotFound => Refused::new(
+                RefusedKind::Unavailable,
+                "there is nothing to export: nobody said what a device is",
+            ),
+            _ => Refused::new(
+                RefusedKind::Internal,
+                format!("the bundle cannot be read: {error}"),
+            ),
         })
     }
 
@@ -293,19 +292,14 @@ fn take_back(journal: &Journal, device: DeviceKey) -> Result<Action, Refused> {
 }
 
 fn argument(message: String) -> Refused {
-    Refused {
-        kind: RefusedKind::Argument,
-        message,
-        diagnostics: Vec::new(),
-    }
+    Refused::new(RefusedKind::Argument, message)
 }
 
 fn not_written(error: AppendError) -> Refused {
-    Refused {
-        kind: RefusedKind::Internal,
-        message: format!("it was not written down: {error}"),
-        diagnostics: Vec::new(),
-    }
+    Refused::new(
+        RefusedKind::Internal,
+        format!("it was not written down: {error}"),
+    )
 }
 
 #[cfg(test)]

@@ -10,7 +10,7 @@ use std::hash::{BuildHasher, RandomState};
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::{Context, Result};
+use anyhow::{Context as _, Result};
 use rustix::thread::{sched_getaffinity, sched_setaffinity};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc;
@@ -18,13 +18,15 @@ use wardline_control::{EventKind, LinkState, view};
 use wardline_dpdk::{Eal, EalConfig, Layout, Memory, Mempool};
 use wardline_engine::Engine;
 
-use crate::clock::Clock;
+use crate::clock::{Clock, wall_us};
 use crate::config::{Config, Driver, HugePages, Ports};
+use crate::context::Context;
 use crate::events::EventLog;
 use crate::fleet::Fleet;
 use crate::heartbeat;
 use crate::identify::{self, Identities, Surroundings};
 use crate::mailbox::{Mailbox, Room};
+use crate::model::Models;
 use crate::policy::{self, Compiled, PolicyKeeper};
 use crate::ports::{self, OpenPort, side_name};
 use crate::roles::Roles;
@@ -114,6 +116,7 @@ pub fn run(config: &Config, clock: Clock, detach: bool) -> Result<()> {
     let (stop, stopped) = mpsc::channel(1);
     let around = Surroundings {
         identities: Arc::new(Identities::default()),
+        models: Arc::new(Models::open(config)?),
         roles: Arc::new(Roles::open(&config.state.dir)),
         watch: Arc::new(Watch::open(
             &config.state.dir,
@@ -127,12 +130,14 @@ pub fn run(config: &Config, clock: Clock, detach: bool) -> Result<()> {
     let watch = Arc::clone(&around.watch);
     let gateway = Gateway {
         identities: around.identities,
+        models: around.models,
         roles: around.roles,
         watch: around.watch,
         fleet: fleet.clone(),
         ports,
         policy,
         translator,
+        context: Context::default(),
         events,
         clock,
         startup: Duration::ZERO,
@@ -358,6 +363,7 @@ async fn collect(gateway: &Gateway) {
     loop {
         tick.tick().await;
         gateway.translator.collect(&gateway.fleet, &gateway.events);
+        gateway.context.expire(wall_us());
     }
 }
 

@@ -13,16 +13,18 @@ use tarpc::server::{BaseChannel, Channel};
 use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::{Semaphore, mpsc};
 use wardline_control::{
-    AlertsPage, Applied, ApplyOptions, Control, DevicesPage, Diagnostic, EventBatch, EventKind,
-    FlowFilter, FlowsPage, Hello, PROTOCOL_VERSION, PolicyInForce, PolicyText, Refused,
-    RefusedKind, RoleStatement, Status, bounds, server_transport, view,
+    AlertsPage, Applied, ApplyOptions, ContextEntry, ContextPage, Control, DevicesPage, Diagnostic,
+    EventBatch, EventKind, FlowFilter, FlowsPage, Hello, ModelStatus, PROTOCOL_VERSION,
+    PolicyInForce, PolicyText, Refused, RefusedKind, RoleStatement, Status, bounds,
+    server_transport, view,
 };
 
-use crate::clock::Clock;
+use crate::clock::{Clock, wall_us};
 use crate::config;
-use crate::events::{EventLog, NewEvent};
+use crate::events::EventLog;
 use crate::fleet::{self, Fleet};
 use crate::identify::Identities;
+use crate::model::Models;
 use crate::policy::PolicyKeeper;
 use crate::ports::OpenPort;
 use crate::roles::{self, Roles};
@@ -44,8 +46,12 @@ pub struct Gateway {
     pub identities: Arc<Identities>,
     /// What people say of them.
     pub roles: Arc<Roles>,
+    /// What names them.
+    pub models: Arc<Models>,
     /// Each against its own past.
     pub watch: Arc<Watch>,
+    /// What others say of devices, addresses and users.
+    pub context: crate::context::Context,
     /// What happened.
     pub events: Arc<EventLog>,
     /// When the process started.
@@ -279,20 +285,30 @@ impl Control for Service {
         let gateway = &self.gateway;
         let seen = gateway.identities.of(statement.device);
         let sequence = gateway.roles.state(&statement, seen.as_ref())?;
-        gateway.events.extend([NewEvent {
-            time_us: crate::clock::wall_us(),
-            device: Some(statement.device),
-            device_name: String::new(),
-            kind: EventKind::RoleStated {
-                role: statement.role,
-                who: statement.who,
-            },
-        }]);
+        let RoleStatement {
+            device, role, who, ..
+        } = statement;
+        gateway
+            .events
+            .tell_of(device, EventKind::RoleStated { role, who });
         Ok(sequence)
     }
 
     async fn export_lessons(self, _: Context) -> Result<String, Refused> {
         self.gateway.roles.export()
+    }
+
+    async fn model_status(self, _: Context) -> Result<ModelStatus, Refused> {
+        self.gateway.models.status()
+    }
+
+    async fn model_activate(
+        self,
+        _: Context,
+        folder: Option<String>,
+    ) -> Result<ModelStatus, Refused> {
+        let models = Arc::clone(&self.gateway.models);
+        to_the_end(models.activate(folder)).await
     }
 
     async fn alerts(self, _: Context, cursor: u64, limit: u32) -> Result<AlertsPage, Refused> {
@@ -308,6 +324,15 @@ impl Control for Service {
     ) -> Result<(), Refused> {
         roles::check_words(&who, &reason)?;
         self.gateway.watch.accept(id, &who, &reason)
+    }
+
+    async fn context_set(self, _: Context, entries: Vec<ContextEntry>) -> Result<u32, Refused> {
+        self.gateway.context.set(entries, wall_us())
+    }
+
+    async fn context(self, _: Context, cursor: u64, limit: u32) -> Result<ContextPage, Refused> {
+        let limit = page(limit)?;
+        Ok(self.gateway.context.page(cursor, limit, wall_us()))
     }
 
     async fn policy_show(self, _: Context) -> Result<PolicyInForce, Refused> {
@@ -350,10 +375,11 @@ impl Control for Service {
     }
 
     async fn stop(self, _: Context, detach: bool) -> Result<(), Refused> {
-        self.gateway.stop.try_send(detach).map_err(|_| Refused {
-            kind: RefusedKind::Unavailable,
-            message: "the fast path is stopping already".to_owned(),
-            diagnostics: Vec::new(),
+        self.gateway.stop.try_send(detach).map_err(|_| {
+            Refused::new(
+                RefusedKind::Unavailable,
+                "the fast path is stopping already",
+            )
         })
     }
 }
@@ -362,27 +388,27 @@ impl Control for Service {
 async fn to_the_end<T: Send + 'static>(
     change: impl Future<Output = Result<T, Refused>> + Send + 'static,
 ) -> Result<T, Refused> {
-    tokio::spawn(change).await.map_err(|e| Refused {
-        kind: RefusedKind::Internal,
-        message: format!("the change failed inside: {e}; `wardline status` says what is in force"),
-        diagnostics: Vec::new(),
+    tokio::spawn(change).await.map_err(|e| {
+        Refused::new(
+            RefusedKind::Internal,
+            format!("the change failed inside: {e}; `wardline status` says what is in force"),
+        )
     })?
 }
 
 fn page(limit: u32) -> Result<usize, Refused> {
     if limit == 0 {
-        return Err(Refused {
-            kind: RefusedKind::Argument,
-            message: "limit is 0; ask for at least one entry".to_owned(),
-            diagnostics: Vec::new(),
-        });
+        return Err(Refused::new(
+            RefusedKind::Argument,
+            "limit is 0; ask for at least one entry",
+        ));
     }
     Ok(limit.min(bounds::PAGE) as usize)
 }
 
 fn started_us(clock: Clock) -> u64 {
     let uptime_us = u64::try_from(clock.elapsed().as_micros()).unwrap_or(u64::MAX);
-    crate::clock::wall_us().saturating_sub(uptime_us)
+    wall_us().saturating_sub(uptime_us)
 }
 
 fn worker_status(

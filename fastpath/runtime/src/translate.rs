@@ -6,14 +6,14 @@ use wardline_control::{EventKind, view};
 use wardline_engine as engine;
 use wardline_policy::{DeviceKey, PolicySnapshot, Reason, RuleId, Side};
 
-use crate::clock::Clock;
+use crate::clock::{Clock, WallTimes};
 use crate::events::{EventLog, NewEvent};
 use crate::fleet::Fleet;
 
 /// Knows the policy whose numbers the engines use.
 #[derive(Debug)]
 pub struct Translator {
-    clock: Clock,
+    times: WallTimes,
     names: Mutex<Names>,
 }
 
@@ -29,7 +29,7 @@ impl Translator {
     /// For engines that were started with `snapshot`.
     pub fn new(clock: Clock, snapshot: Arc<PolicySnapshot>) -> Self {
         Self {
-            clock,
+            times: WallTimes::new(clock),
             names: Mutex::new(Names {
                 snapshot,
                 changing: false,
@@ -104,9 +104,10 @@ impl Translator {
             destination_port: flow.destination_port,
             reason: flow.reason,
             rule: names.rule_name(RuleId(flow.rule)).to_owned(),
+            first_seen_us: flow.first_seen_ns.map(|first| self.times.us(first)),
         };
         NewEvent {
-            time_us: self.clock.to_wall_us(event.time_ns),
+            time_us: self.times.us(event.time_ns),
             device: event.device,
             device_name: event.device.map_or_else(String::new, |d| name(names, &d)),
             kind: match event.kind {
@@ -114,7 +115,11 @@ impl Translator {
                 engine::EventKind::AddressBound { address } => EventKind::AddressBound { address },
                 engine::EventKind::WrongSide => EventKind::WrongSide,
                 engine::EventKind::FlowBegun(flow) => EventKind::FlowBegun(facts(flow)),
-                engine::EventKind::FlowEnded(flow) => EventKind::FlowEnded(facts(flow)),
+                engine::EventKind::FlowEnded { flow, forth, back } => EventKind::FlowEnded {
+                    flow: facts(flow),
+                    forth: traffic(forth),
+                    back: traffic(back),
+                },
                 engine::EventKind::Denied {
                     flow,
                     dropped,
@@ -141,8 +146,8 @@ impl Translator {
             mode: device.mode,
             care: device.care,
             addresses: device.addresses,
-            first_seen_us: self.clock.to_wall_us(device.first_seen_ns),
-            last_seen_us: self.clock.to_wall_us(device.last_seen_ns),
+            first_seen_us: self.times.us(device.first_seen_ns),
+            last_seen_us: self.times.us(device.last_seen_ns),
             vendor: device.vendor.map(str::to_owned),
             dhcp: device.dhcp.map(|facts| view::DhcpFacts {
                 hostname: facts.hostname,
@@ -177,8 +182,8 @@ impl Translator {
             rule: names.rule_name(flow.rule).to_owned(),
             forth: traffic(flow.forth),
             back: traffic(flow.back),
-            first_seen_us: self.clock.to_wall_us(flow.first_seen_ns),
-            last_seen_us: self.clock.to_wall_us(flow.last_seen_ns),
+            first_seen_us: self.times.us(flow.first_seen_ns),
+            last_seen_us: self.times.us(flow.last_seen_ns),
         }
     }
 

@@ -94,11 +94,11 @@ impl Watch {
             self.read();
             if round % MINUTE == 0 {
                 match fleet.devices().await {
-                    Ok(devices) => self.minute(&devices, now_ns()),
+                    Ok(devices) => self.minute(&devices, clock::wall_ns()),
                     Err(error) => tracing::debug!(%error, "a minute goes uncounted"),
                 }
             }
-            self.advance(now_ns());
+            self.advance(clock::wall_ns());
             if round % SAVE == 0 {
                 self.save();
             }
@@ -135,10 +135,7 @@ impl Watch {
 
     /// Since when something has been wrong with a device, in nanoseconds since the Unix epoch.
     pub fn alarmed_since(&self, device: &DeviceKey) -> Option<u64> {
-        let inner = self.inner();
-        let alerts = inner.behaviour.alerts();
-        let open = alerts.filter(|alert| alert.device == *device && !alert.is_over());
-        open.map(|alert| alert.began_ns).min()
+        self.inner().behaviour.alarmed_since(device)
     }
 
     /// A page of alerts, by number from `cursor` on.
@@ -167,22 +164,17 @@ impl Watch {
         let mut found = false;
         self.tell(|behaviour, sink| found = behaviour.accept(id, sink));
         if !found {
-            return Err(Refused {
-                kind: RefusedKind::Argument,
-                message: format!("there is no alert {id}; `wardline alerts` lists them"),
-                diagnostics: Vec::new(),
-            });
+            return Err(Refused::new(
+                RefusedKind::Argument,
+                format!("there is no alert {id}; `wardline alerts` lists them"),
+            ));
         }
-        self.events.extend([NewEvent {
-            time_us: clock::wall_us(),
-            device,
-            device_name: String::new(),
-            kind: EventKind::AlertAccepted {
-                alert: id,
-                who: who.to_owned(),
-                reason: reason.to_owned(),
-            },
-        }]);
+        let accepted = EventKind::AlertAccepted {
+            alert: id,
+            who: who.to_owned(),
+            reason: reason.to_owned(),
+        };
+        self.events.extend([NewEvent::now(device, accepted)]);
         // A person's word survives a crash.
         self.save();
         Ok(())
@@ -264,10 +256,6 @@ impl Inner {
     }
 }
 
-fn now_ns() -> u64 {
-    clock::wall_us() * US
-}
-
 fn settings(config: &config::Behaviour) -> Settings {
     Settings {
         learn_s: config.learn_s,
@@ -320,18 +308,14 @@ fn event(notice: Notice<'_>) -> NewEvent {
         Notice::Resumed(alert) => (alert, AlertChange::Resumed),
         Notice::Ended(alert) => (alert, AlertChange::Ended),
     };
-    NewEvent {
-        time_us: clock::wall_us(),
-        device: Some(alert.device),
-        device_name: String::new(),
-        kind: EventKind::Behaviour {
-            alert: alert.id,
-            change,
-            score_percent: percent(alert),
-            reasons: alert.reasons(),
-            part_of: alert.part_of,
-        },
-    }
+    let kind = EventKind::Behaviour {
+        alert: alert.id,
+        change,
+        score_percent: percent(alert),
+        reasons: alert.reasons(),
+        part_of: alert.part_of,
+    };
+    NewEvent::now(Some(alert.device), kind)
 }
 
 /// An alert as clients see it; nothing before it is told.
@@ -394,6 +378,7 @@ mod tests {
                 destination_port: 104,
                 reason: Reason::Allowed,
                 rule: String::new(),
+                first_seen_us: Some(time_us),
             }),
         }
     }

@@ -2,7 +2,6 @@
 
 use std::io::Write;
 
-use wardline_control::bounds::PAGE;
 use wardline_control::{Alert, AlertState};
 
 use crate::cli::{AcceptArgs, AlertsArgs, AlertsCommand, ControlArgs};
@@ -20,7 +19,7 @@ pub(crate) fn run(
     if let Some(AlertsCommand::Accept(args)) = &args.command {
         return accept(&link, control, args, out);
     }
-    let mut alerts = all(&link)?;
+    let mut alerts = link.alerts()?;
     alerts.retain(|alert| args.all || alert.state == AlertState::Open);
     if control.json {
         serde_json::to_writer_pretty(&mut *out, &alerts)?;
@@ -33,18 +32,6 @@ pub(crate) fn run(
         )?);
     }
     Ok(table(&alerts).write(out)?)
-}
-
-fn all(link: &Link) -> Result<Vec<Alert>, Failure> {
-    let (mut alerts, mut cursor) = (Vec::new(), 0);
-    loop {
-        let page = link.call(|client| client.alerts(cursor, PAGE))?;
-        alerts.extend(page.alerts);
-        match page.next {
-            Some(next) => cursor = next,
-            None => return Ok(alerts),
-        }
-    }
 }
 
 fn accept(

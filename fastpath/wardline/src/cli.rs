@@ -1,5 +1,6 @@
 //! What can be typed.
 
+use std::ffi::OsString;
 use std::io::{self, Write};
 use std::net::IpAddr;
 use std::path::PathBuf;
@@ -37,13 +38,15 @@ pub(crate) enum Command {
     /// Start the packet process (runs `wardline-fastpath` with these arguments)
     #[command(disable_help_flag = true)]
     Fastpath(SiblingArgs),
-    /// Start or ask the management plane (runs `wardline-mgmt` with these arguments)
+    /// Start the management plane: REST API, inventory, audit (runs `wardline-mgmt` with these
+    /// arguments)
     #[command(disable_help_flag = true)]
     Mgmt(SiblingArgs),
-    /// Verify, export and report the record of who changed what (runs `wardline-mgmt audit`)
+    /// Verify, export and report who changed what (runs `wardline-mgmt audit`)
     #[command(disable_help_flag = true)]
     Audit(SiblingArgs),
-    /// Pack what support needs, without secrets or names (runs `wardline-mgmt support-bundle`)
+    /// Collect what a maintainer needs, without secrets or patient data (runs `wardline-mgmt
+    /// support-bundle`)
     #[command(disable_help_flag = true)]
     SupportBundle(SiblingArgs),
     /// Ports, counters and the policy in force, at a glance
@@ -82,13 +85,23 @@ pub(crate) enum Command {
 
 #[derive(Debug, Args)]
 pub(crate) struct SiblingArgs {
-    /// Arguments of the other program, such as --config FILE
+    /// Arguments of that program, such as --config FILE; --help lists them
     #[arg(
         trailing_var_arg = true,
         allow_hyphen_values = true,
         value_name = "ARGUMENT"
     )]
-    pub arguments: Vec<std::ffi::OsString>,
+    pub arguments: Vec<OsString>,
+}
+
+impl SiblingArgs {
+    /// The arguments behind the program's own subcommand.
+    pub(crate) fn behind(&self, subcommand: &str) -> Vec<OsString> {
+        let arguments = self.arguments.iter().cloned();
+        std::iter::once(subcommand.into())
+            .chain(arguments)
+            .collect()
+    }
 }
 
 #[derive(Debug, Args)]
@@ -364,6 +377,10 @@ pub(crate) struct ModelArgs {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum ModelCommand {
+    /// Which model names the devices in the running fast path
+    Status,
+    /// Put a model in use in the running fast path, without interrupting it
+    Activate(ModelActivateArgs),
     /// Say whether a model would be used, or why not
     Check(ModelCheckArgs),
     /// Print the names of all roles there are, a line each
@@ -372,6 +389,13 @@ pub(crate) enum ModelCommand {
     Key(ModelKeyArgs),
     /// List the files of a model in a manifest and sign it
     Sign(ModelSignArgs),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ModelActivateArgs {
+    /// Folder of the model; left out: the one that the fast path was built with
+    #[arg(value_name = "FOLDER")]
+    pub folder: Option<PathBuf>,
 }
 
 #[derive(Debug, Args)]

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use tokio::runtime::{Builder, Runtime};
 use wardline_control::bounds::PAGE;
-use wardline_control::{Client, ClientError, DeviceView, FlowFilter, FlowsPage};
+use wardline_control::{Alert, Client, ClientError, DeviceView, FlowFilter, FlowsPage};
 
 use crate::failure::Failure;
 
@@ -52,6 +52,18 @@ impl Link {
         while let Some(at) = cursor {
             let page = self.call(|client| client.devices(at, PAGE))?;
             all.extend(page.devices);
+            cursor = page.next;
+        }
+        Ok(all)
+    }
+
+    /// All alerts; their number is bounded by the fast path.
+    pub(crate) fn alerts(&self) -> Result<Vec<Alert>, Failure> {
+        let mut all = Vec::new();
+        let mut cursor = Some(0);
+        while let Some(at) = cursor {
+            let page = self.call(|client| client.alerts(at, PAGE))?;
+            all.extend(page.alerts);
             cursor = page.next;
         }
         Ok(all)

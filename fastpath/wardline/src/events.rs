@@ -125,8 +125,10 @@ fn sentence(kind: &EventKind) -> String {
                 rule(flow)
             )
         }
-        EventKind::FlowEnded(flow) => {
-            format!("ended: {} ({})", conversation(flow), flow.reason.name())
+        EventKind::FlowEnded { flow, forth, back } => {
+            let (what, why) = (conversation(flow), flow.reason.name());
+            let [forth, back] = [forth, back].map(|way| words::bytes(way.bytes));
+            format!("ended: {what} ({why}), {forth} forth and {back} back")
         }
         EventKind::Denied {
             flow,

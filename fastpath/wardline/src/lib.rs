@@ -58,12 +58,10 @@ fn flushed(cli: &Cli, mut out: impl Write) -> Result<(), Failure> {
 fn run(cli: &Cli, out: &mut dyn Write) -> Result<(), Failure> {
     let control = &cli.control;
     match &cli.command {
-        Command::Fastpath(args) => sibling::run(sibling::FASTPATH, None, &args.arguments),
-        Command::Mgmt(args) => sibling::run(sibling::MANAGEMENT, None, &args.arguments),
-        Command::Audit(args) => sibling::run(sibling::MANAGEMENT, Some("audit"), &args.arguments),
-        Command::SupportBundle(args) => {
-            sibling::run(sibling::MANAGEMENT, Some("support-bundle"), &args.arguments)
-        }
+        Command::Fastpath(args) => sibling::run(sibling::FASTPATH, args.arguments.clone()),
+        Command::Mgmt(args) => sibling::run(sibling::MGMT, args.arguments.clone()),
+        Command::Audit(args) => sibling::run(sibling::MGMT, args.behind("audit")),
+        Command::SupportBundle(args) => sibling::run(sibling::MGMT, args.behind("support-bundle")),
         Command::Status => status::run(control, out),
         Command::Devices(args) => devices::run(control, args, out),
         Command::Role(args) => role::run(control, &args.command, out),
@@ -76,7 +74,7 @@ fn run(cli: &Cli, out: &mut dyn Write) -> Result<(), Failure> {
         Command::Replay(args) => replay::run(args, control.json, out),
         Command::Check(args) => policy::check::run(args, control.json, out),
         Command::Classify(args) => classify::run(args, control.json, out),
-        Command::Model(args) => model::run(&args.command, out),
+        Command::Model(args) => model::run(control, &args.command, out),
         Command::Features(args) => features::run(args, out),
         Command::Completions(args) => {
             clap_complete::generate(args.shell, &mut Cli::command(), "wardline", out);

@@ -1,23 +1,81 @@
-//! `wardline model`: whether a model would be used, and signing one.
+//! `wardline model`: which model is in use, whether one would be, and signing one.
 
 use std::fs::{self, OpenOptions};
 use std::io::{Read, Write};
 use std::os::unix::fs::OpenOptionsExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use wardline_classifier::Role;
 use wardline_classifier::model::{Heads, Model, Refusal, Signer, Trust};
+use wardline_control::{Client, ModelOrigin, ModelStatus};
 
-use crate::cli::{ModelCheckArgs, ModelCommand, ModelKeyArgs, ModelSignArgs};
+use crate::cli::{
+    ControlArgs, ModelActivateArgs, ModelCheckArgs, ModelCommand, ModelKeyArgs, ModelSignArgs,
+};
+use crate::control::Link;
 use crate::failure::Failure;
+use crate::words;
 
-pub(crate) fn run(command: &ModelCommand, out: &mut dyn Write) -> Result<(), Failure> {
+pub(crate) fn run(
+    control: &ControlArgs,
+    command: &ModelCommand,
+    out: &mut dyn Write,
+) -> Result<(), Failure> {
     match command {
+        ModelCommand::Status => status(control, out),
+        ModelCommand::Activate(args) => activate(control, args, out),
         ModelCommand::Check(args) => check(args, out),
         ModelCommand::Roles => roles(out),
         ModelCommand::Key(args) => key(args, out),
         ModelCommand::Sign(args) => sign(args),
     }
+}
+
+fn status(control: &ControlArgs, out: &mut dyn Write) -> Result<(), Failure> {
+    let model = Link::open(&control.socket)?.call(Client::model_status)?;
+    show(control, &model, out)
+}
+
+fn activate(
+    control: &ControlArgs,
+    args: &ModelActivateArgs,
+    out: &mut dyn Write,
+) -> Result<(), Failure> {
+    let absolute = |folder: &PathBuf| {
+        let path = std::path::absolute(folder).ok()?;
+        path.to_str().map(str::to_owned)
+    };
+    let folder = match &args.folder {
+        Some(folder) => Some(absolute(folder).ok_or_else(|| {
+            Failure::input(format!(
+                "{} cannot be named to the fast path",
+                folder.display()
+            ))
+        })?),
+        None => None,
+    };
+    let link = Link::open(&control.socket)?;
+    let model = link.call(|client| client.model_activate(folder))?;
+    show(control, &model, out)
+}
+
+fn show(control: &ControlArgs, model: &ModelStatus, out: &mut dyn Write) -> Result<(), Failure> {
+    if control.json {
+        serde_json::to_writer_pretty(&mut *out, model)?;
+        return Ok(writeln!(out)?);
+    }
+    let origin = match model.origin {
+        ModelOrigin::BuiltIn => "built in",
+        ModelOrigin::Folder => "from a folder",
+    };
+    Ok(writeln!(
+        out,
+        "Model {} {} ({origin}), signed by key {}, names the devices since {}.",
+        model.name,
+        model.number,
+        model.key_id,
+        words::rfc3339_s(model.activated_us / 1_000_000)
+    )?)
 }
 
 fn check(args: &ModelCheckArgs, out: &mut dyn Write) -> Result<(), Failure> {

@@ -1,8 +1,8 @@
-//! Becomes another program of Wardline: the packet process, so that this one links no DPDK, or the
-//! management plane, so that this one links neither TLS nor a database.
+//! Becomes one of the two processes. They are programs of their own so that this one links neither
+//! DPDK nor a database.
 
 use std::env;
-use std::ffi::{OsStr, OsString};
+use std::ffi::OsString;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -12,16 +12,14 @@ use crate::failure::Failure;
 /// The packet process.
 pub(crate) const FASTPATH: &str = "wardline-fastpath";
 /// The management plane.
-pub(crate) const MANAGEMENT: &str = "wardline-mgmt";
+pub(crate) const MGMT: &str = "wardline-mgmt";
 
-/// Runs `program` with a subcommand of its own, if any, and the arguments that were typed. Returns
-/// only when it cannot be started.
+/// Returns only when the program cannot be started.
 pub(crate) fn run(
     program: &str,
-    subcommand: Option<&str>,
-    arguments: &[OsString],
+    arguments: impl IntoIterator<Item = OsString>,
 ) -> Result<(), Failure> {
-    let found = find(
+    let program = find(
         program,
         env::current_exe().ok().as_deref(),
         env::var_os("PATH").as_deref(),
@@ -32,15 +30,15 @@ pub(crate) fn run(
                  install it, or build it with `cargo build -p {program}`"
         ))
     })?;
-    let error = Command::new(&found).args(subcommand).args(arguments).exec();
+    let error = Command::new(&program).args(arguments).exec();
     Err(Failure::failed(format!(
         "cannot start {}: {error}",
-        found.display()
+        program.display()
     )))
 }
 
 /// Beside this program first, so that a build never starts an installed version.
-fn find(program: &str, this: Option<&Path>, path: Option<&OsStr>) -> Option<PathBuf> {
+fn find(program: &str, this: Option<&Path>, path: Option<&std::ffi::OsStr>) -> Option<PathBuf> {
     let beside = this
         .and_then(|exe| exe.canonicalize().ok())
         .and_then(|exe| exe.parent().map(Path::to_owned));

@@ -9,6 +9,7 @@ mod audit;
 mod devices;
 mod document;
 mod events;
+pub mod flows;
 pub mod page;
 pub mod problem;
 pub mod request;
@@ -45,6 +46,7 @@ fn operations() -> OpenApiRouter<Shared> {
         .merge(audit::operations())
         .merge(devices::operations())
         .merge(events::operations())
+        .merge(flows::operations())
         .merge(system::operations())
         .routes(routes!(read_openapi));
     OpenApiRouter::with_openapi(document::frame()).nest(BASE, api)

@@ -10,10 +10,10 @@ use clap::{Args, Subcommand};
 use futures::TryStreamExt as _;
 
 use super::{Failure, state_dir};
-use crate::audit::report::{Format, Period, Report};
-use crate::audit::{Finding, Head, Line, Verdict, Verifier, log};
-use crate::store::{MAIN_FILE, StoreError, read_only};
-use crate::time::Time;
+use wardline_mgmt::audit::report::{Format, Period, Report};
+use wardline_mgmt::audit::{Finding, Head, Line, Verdict, Verifier, log};
+use wardline_mgmt::store::{MAIN_FILE, StoreError, read_only};
+use wardline_mgmt::time::Time;
 
 /// Bytes of a line of an export. A record holds at most a change of a policy document.
 const LINE_BYTES: u64 = 64 * 1024 * 1024;

@@ -1,12 +1,13 @@
-//! What is typed beside `serve`: the audit log, a restore, what support needs.
+//! What can be done beside serving, by whoever may read the state directory.
 
 pub mod audit;
 pub mod restore;
 pub mod support;
+pub mod token;
 
 use std::path::{Path, PathBuf};
 
-use crate::config::Config;
+use wardline_mgmt::config::Config;
 
 /// How a command ends that does not end well.
 #[derive(Debug, thiserror::Error)]

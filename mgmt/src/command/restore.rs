@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 
 use super::{Failure, state_dir};
-use crate::store::restore::restore;
+use wardline_mgmt::store::restore::restore;
 
 /// A copy, and where it goes.
 #[derive(Debug, Args)]

@@ -4,8 +4,9 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 
+use wardline_mgmt::support;
+
 use super::{Failure, load};
-use crate::support;
 
 /// Where it goes, and what beside the usual goes into it.
 #[derive(Debug, Args)]

@@ -1,6 +1,7 @@
 //! The other process: a connection that comes back by itself, and what is collected through it.
 
 mod collect;
+mod flows;
 
 use std::path::PathBuf;
 use std::time::Duration;

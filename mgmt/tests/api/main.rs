@@ -6,5 +6,6 @@ mod bundle;
 mod devices;
 mod events;
 mod faults;
+mod flows;
 mod played;
 mod support;

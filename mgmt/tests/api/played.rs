@@ -10,11 +10,12 @@ use tarpc::server::{BaseChannel, Channel as _};
 use tokio::net::UnixListener;
 use tokio::task::JoinHandle;
 use wardline_control::{
-    AlertsPage, Applied, ApplyOptions, Control, DeviceView, DevicesPage, Diagnostic, EventBatch,
-    EventKind, EventRecord, FlowFilter, FlowView, FlowsPage, Hello, PROTOCOL_VERSION,
-    PolicyInForce, PolicyText, Refused, RefusedKind, RoleStatement, Status, server_transport,
+    AlertsPage, Applied, ApplyOptions, ContextEntry, ContextPage, Control, Counters, DeviceView,
+    DevicesPage, Diagnostic, EventBatch, EventKind, EventRecord, FlowFilter, FlowView, FlowsPage,
+    Hello, ModelOrigin, ModelStatus, PROTOCOL_VERSION, PolicyFormat, PolicyInForce, PolicyText,
+    Refused, RefusedKind, RoleStatement, Status, server_transport, view,
 };
-use wardline_policy::{DeviceKey, Mode};
+use wardline_policy::{DeviceKey, Format, Mode};
 
 /// What the played one knows; tests write here.
 #[derive(Debug, Default)]
@@ -25,7 +26,55 @@ pub struct Stage {
     pub alerts: Vec<wardline_control::Alert>,
     pub statements: Vec<RoleStatement>,
     pub policy: Option<PolicyText>,
+    pub applied_us: u64,
+    pub generation: u32,
+    /// What comes back at a time, in seconds since the epoch.
+    pub trial: Option<(Option<PolicyText>, u64, u64)>,
+    /// Answers the next policy that is applied.
+    pub refusal: Option<Refused>,
+    /// How long the fast path takes to apply one.
+    pub apply_takes: Duration,
     pub status: Option<Status>,
+    pub context: Vec<ContextEntry>,
+    /// Folder of the model in use; none: the one built in.
+    pub model: Option<String>,
+}
+
+impl Stage {
+    /// Puts a policy in force, as the command line would.
+    pub fn put(&mut self, policy: PolicyText) {
+        self.policy = Some(policy);
+        self.trial = None;
+        self.applied_us = now_us();
+        self.generation += 1;
+    }
+
+    fn roll_back(&mut self) {
+        let now_s = now_us() / 1_000_000;
+        if let Some((before, applied_us, _)) = self.trial.take_if(|trial| trial.2 <= now_s) {
+            self.policy = before;
+            self.applied_us = applied_us;
+            self.generation += 1;
+        }
+    }
+
+    fn id(&self) -> String {
+        self.policy.as_ref().map_or_else(
+            || "observe-all".to_owned(),
+            |policy| compiled(policy).expect("applied").id().to_owned(),
+        )
+    }
+}
+
+fn compiled(
+    policy: &PolicyText,
+) -> Result<wardline_policy::PolicySnapshot, wardline_policy::Diagnostics> {
+    let format = match policy.format {
+        PolicyFormat::Toml => Format::Toml,
+        PolicyFormat::Json => Format::Json,
+    };
+    let compiled = wardline_policy::compile_text(&policy.text, format, "", now_us() / 1_000_000);
+    compiled.map(|(snapshot, _)| snapshot)
 }
 
 /// A running one; gone when dropped.
@@ -37,10 +86,15 @@ pub struct Played {
 
 impl Played {
     pub fn start(socket: &Path) -> Self {
+        Self::start_with(socket, Stage::default())
+    }
+
+    /// As [`Played::start`], with what it knows from the beginning.
+    pub fn start_with(socket: &Path, stage: Stage) -> Self {
         // Left over from the one before.
         let _ = std::fs::remove_file(socket);
         let listener = UnixListener::bind(socket).expect("a socket");
-        let stage = Arc::new(Mutex::new(Stage::default()));
+        let stage = Arc::new(Mutex::new(stage));
         let player = Player {
             stage: Arc::clone(&stage),
             started_us: now_us(),
@@ -156,8 +210,43 @@ impl Control for Player {
     }
 
     async fn status(self, _: Context) -> Result<Status, Refused> {
-        let status = self.stage().status.clone();
-        status.ok_or_else(|| refused(RefusedKind::Unavailable, "no status is played"))
+        let mut stage = self.stage();
+        stage.roll_back();
+        let policy = view::PolicyStatus {
+            id: stage.id(),
+            name: String::new(),
+            applied_us: stage.applied_us,
+            generation: stage.generation,
+            next_boundary_s: None,
+            rollback_at_s: stage.trial.as_ref().map(|trial| trial.2),
+            origin: stage
+                .policy
+                .as_ref()
+                .map_or("none", |_| "control")
+                .to_owned(),
+        };
+        if let Some(status) = stage.status.clone() {
+            return Ok(Status { policy, ..status });
+        }
+        Ok(Status {
+            software_version: "played".to_owned(),
+            pid: std::process::id(),
+            started_us: self.started_us,
+            uptime_s: 1,
+            startup_ms: 1,
+            memory: view::MemoryStatus {
+                huge_pages: false,
+                note: String::new(),
+                mib: 1,
+            },
+            ports: Vec::new(),
+            workers: Vec::new(),
+            counters: Counters::default(),
+            policy,
+            devices: stage.devices.len() as u64,
+            flows: stage.flows.len() as u64,
+            events_dropped: 0,
+        })
     }
 
     async fn devices(self, _: Context, cursor: u64, limit: u32) -> Result<DevicesPage, Refused> {
@@ -208,16 +297,18 @@ impl Control for Player {
     }
 
     async fn policy_show(self, _: Context) -> Result<PolicyInForce, Refused> {
-        let policy = self.stage().policy.clone();
+        let mut stage = self.stage();
+        stage.roll_back();
+        let policy = stage.policy.clone();
         let policy = policy.unwrap_or_else(|| PolicyText {
             name: String::new(),
-            format: wardline_control::PolicyFormat::Toml,
+            format: PolicyFormat::Toml,
             text: String::new(),
         });
         Ok(PolicyInForce {
-            id: policy.name.clone(),
+            id: stage.id(),
             policy,
-            applied_us: self.started_us,
+            applied_us: stage.applied_us,
         })
     }
 
@@ -233,25 +324,93 @@ impl Control for Player {
         self,
         _: Context,
         policy: PolicyText,
-        _options: ApplyOptions,
+        options: ApplyOptions,
     ) -> Result<Applied, Refused> {
+        let takes = self.stage().apply_takes;
+        tokio::time::sleep(takes).await;
         let mut stage = self.stage();
-        let previous = stage.policy.replace(policy.clone());
+        stage.roll_back();
+        if let Some(refusal) = stage.refusal.take() {
+            return Err(refusal);
+        }
+        let previous_id = stage.id();
+        if options.expected_id.is_some_and(|id| id != previous_id) {
+            return Err(refused(RefusedKind::Conflict, "another policy is in force"));
+        }
+        compiled(&policy).map_err(|e| refused(RefusedKind::Policy, &e.to_string()))?;
+        let before = (stage.policy.clone(), stage.applied_us);
+        let before = stage
+            .trial
+            .take()
+            .map_or(before, |earlier| (earlier.0, earlier.1));
+        stage.put(policy);
+        let rollback_at_s = options
+            .confirm_within_s
+            .map(|s| now_us() / 1_000_000 + u64::from(s));
+        stage.trial = rollback_at_s.map(|at| (before.0, before.1, at));
         Ok(Applied {
-            id: policy.name,
-            previous_id: previous.map(|policy| policy.name).unwrap_or_default(),
+            id: stage.id(),
+            previous_id,
             warnings: Vec::new(),
-            rollback_at_s: None,
+            rollback_at_s,
         })
     }
 
     async fn policy_confirm(self, _: Context, id: String) -> Result<Applied, Refused> {
+        let mut stage = self.stage();
+        stage.roll_back();
+        if id != stage.id() || stage.trial.take().is_none() {
+            return Err(refused(RefusedKind::Conflict, "nothing to confirm"));
+        }
         Ok(Applied {
             id,
             previous_id: String::new(),
             warnings: Vec::new(),
             rollback_at_s: None,
         })
+    }
+
+    async fn model_status(self, _: Context) -> Result<ModelStatus, Refused> {
+        let stage = self.stage();
+        Ok(ModelStatus {
+            name: "wardline".to_owned(),
+            number: if stage.model.is_some() { 4 } else { 3 },
+            key_id: "0123456789abcdef".to_owned(),
+            origin: match stage.model {
+                Some(_) => ModelOrigin::Folder,
+                None => ModelOrigin::BuiltIn,
+            },
+            activated_us: self.started_us,
+        })
+    }
+
+    async fn model_activate(
+        self,
+        context: Context,
+        folder: Option<String>,
+    ) -> Result<ModelStatus, Refused> {
+        if folder
+            .as_deref()
+            .is_some_and(|folder| folder.ends_with("older"))
+        {
+            return Err(refused(
+                RefusedKind::Argument,
+                "the model is older than the one in use",
+            ));
+        }
+        self.stage().model = folder;
+        self.model_status(context).await
+    }
+
+    async fn context_set(self, _: Context, entries: Vec<ContextEntry>) -> Result<u32, Refused> {
+        let mut stage = self.stage();
+        stage.context = entries;
+        Ok(u32::try_from(stage.context.len()).expect("few"))
+    }
+
+    async fn context(self, _: Context, cursor: u64, limit: u32) -> Result<ContextPage, Refused> {
+        let (entries, next) = page(&self.stage().context, cursor, limit);
+        Ok(ContextPage { entries, next })
     }
 
     async fn events(

@@ -218,5 +218,6 @@ fn facts(frame: &Frame<'_>, ruling: &Ruling) -> FlowFacts {
         destination_port,
         reason: ruling.reason,
         rule: ruling.rule.0,
+        first_seen_ns: None,
     }
 }

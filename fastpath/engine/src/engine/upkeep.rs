@@ -101,11 +101,15 @@ impl Engine {
 
     /// Ends a conversation for a reason of its own.
     pub(super) fn end_for(&mut self, slot: u32, reason: Reason, now_ns: u64) {
-        let facts = self.facts_of(slot, reason);
+        let ended = EventKind::FlowEnded {
+            flow: self.facts_of(slot, reason),
+            forth: self.carried(slot, 0),
+            back: self.carried(slot, 1),
+        };
         let key = self.key_of(slot);
         self.flows.remove(slot);
         self.counters.flows = u64::from(self.flows.len());
-        self.tell(now_ns, Some(key), EventKind::FlowEnded(facts));
+        self.tell(now_ns, Some(key), ended);
     }
 
     pub(super) fn key_of(&self, slot: u32) -> DeviceKey {
@@ -117,6 +121,7 @@ impl Engine {
 
     pub(super) fn facts_of(&self, slot: u32, reason: Reason) -> FlowFacts {
         let (hot, talk) = (self.flows.hot(slot), self.recall(slot));
+        let [(_, source_port), _] = self.flows.endpoints(slot);
         FlowFacts {
             from: if hot.has(FROM_WARD) {
                 Side::Ward
@@ -127,11 +132,18 @@ impl Engine {
             destination: Some(ip(talk.destination)),
             protocol: talk.protocol,
             ethertype: self.flows.key(slot).ethertype(),
-            source_port: talk.source_port,
+            source_port,
             destination_port: talk.destination_port,
             reason,
             rule: hot.rule.0,
+            first_seen_ns: Some(self.clock.ns(self.flows.warm(slot).first)),
         }
+    }
+
+    /// What a conversation carried so far; 0 is from the initiator.
+    fn carried(&self, slot: u32, from: usize) -> Traffic {
+        let (frames, bytes) = self.flows.counted(slot, from);
+        Traffic { frames, bytes }
     }
 
     /// What the tables take, for the limits they were made with.
@@ -218,10 +230,6 @@ impl Engine {
         let (hot, talk) = (self.flows.hot(slot), self.recall(slot));
         let [(_, source_port), _] = self.flows.endpoints(slot);
         let first_seen_ns = self.clock.ns(self.flows.warm(slot).first);
-        let traffic = |from: usize| {
-            let (frames, bytes) = self.flows.counted(slot, from);
-            Traffic { frames, bytes }
-        };
         FlowView {
             device: self.key_of(slot),
             slot: hot.device,
@@ -235,8 +243,8 @@ impl Engine {
             reason: hot.reason,
             would_drop: hot.would_drop,
             rule: hot.rule,
-            forth: traffic(0),
-            back: traffic(1),
+            forth: self.carried(slot, 0),
+            back: self.carried(slot, 1),
             first_seen_ns,
             last_seen_ns: self.clock.ns(hot.last),
         }

@@ -92,10 +92,9 @@ fn a_revoked_permission_ends_the_conversation_at_its_next_packet() {
     lab.apply(&WARD.replace("ports = 104", "ports = 105"));
     let data = tcp(&PACS, &MODALITY, (104, 40_000), ACK, (5001, 1001), b"x");
     drops(lab.core(&data), Reason::Revoked);
-    let ended = lab
-        .events()
-        .iter()
-        .any(|e| matches!(e.kind, EventKind::FlowEnded(flow) if flow.reason == Reason::Revoked));
+    let ended = lab.events().iter().any(
+        |e| matches!(e.kind, EventKind::FlowEnded { flow, .. } if flow.reason == Reason::Revoked),
+    );
     assert!(ended);
     // The pump's has nothing to do with it.
     let report = tcp(&PUMP, &CONSUMER, (40_000, 2575), ACK, (1001, 5001), b"x");

@@ -95,12 +95,37 @@ fn row_end_is_told_once() {
             .iter()
             .filter(|e| match e.kind {
                 EventKind::FlowBegun(_) => begun,
-                EventKind::FlowEnded(_) => !begun,
+                EventKind::FlowEnded { .. } => !begun,
                 _ => false,
             })
             .count()
     };
     assert_eq!((of(true), of(false)), (1, 1));
+}
+
+#[test]
+fn row_end_tells_what_was_carried_of_the_conversation_that_was_listed() {
+    let mut w = Ward::new();
+    let ping = echo(&PUMP, &SERVER, 8, 7);
+    let pong = echo(&SERVER, &PUMP, 0, 7);
+    w.ward(&ping, Allowed);
+    w.core(&pong, Established);
+    w.ward(&ping, Established);
+    let listed = w.engine.flows().next().expect("it goes on");
+    w.wait_s(200);
+    w.idle();
+    let ended = w.events().into_iter().find_map(|e| match e.kind {
+        EventKind::FlowEnded { flow, forth, back } => Some((e.device, flow, forth, back)),
+        _ => None,
+    });
+    let (device, flow, forth, back) = ended.expect("it ended");
+    assert_eq!((forth.frames, forth.bytes), (2, 2 * ping.len() as u64));
+    assert_eq!((back.frames, back.bytes), (1, pong.len() as u64));
+    assert_eq!(device, Some(listed.device));
+    assert_eq!(flow.first_seen_ns, Some(listed.first_seen_ns));
+    let ports = (listed.source_port, listed.destination_port);
+    assert_eq!((flow.source_port, flow.destination_port), ports);
+    assert_ne!(flow.source_port, 0, "the identifier of the query");
 }
 
 #[test]

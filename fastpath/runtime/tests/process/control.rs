@@ -4,7 +4,9 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::{Command, Output};
 
-use wardline_control::{Client, ClientError, PROTOCOL_VERSION, RefusedKind, bounds};
+use wardline_control::{
+    Client, ClientError, ContextEntry, PROTOCOL_VERSION, RefusedKind, Subject, bounds,
+};
 
 use crate::gateway::{Gateway, GatewayOptions, policy_text, write_config};
 use crate::lab::{Wire, WireOptions};
@@ -157,6 +159,43 @@ fn the_socket_answers_within_its_bounds_and_to_whom_it_should() {
         status.pid,
         "the first one is unharmed"
     );
+}
+
+#[test]
+fn context_is_held_until_it_expires_and_not_over_a_restart() {
+    const TEST: &str = "context_is_held_until_it_expires_and_not_over_a_restart";
+    let Some(wire) = Wire::new(TEST, WireOptions::default()) else {
+        return;
+    };
+    let mut gateway = Gateway::start(&wire, &GatewayOptions::default());
+    let now_us = gateway.status().started_us;
+    let entry = ContextEntry {
+        subject: Subject::Network("10.77.0.0/24".parse().expect("a network")),
+        user: None,
+        health: None,
+        location: Some("ward 7".to_owned()),
+        data_sensitivity: None,
+        source: "asset register".to_owned(),
+        observed_us: now_us,
+        expires_us: now_us + 3_600_000_000,
+    };
+    let mut expired = entry.clone();
+    expired.source = "another".to_owned();
+    expired.expires_us = now_us;
+    let held = |gateway: &Gateway| {
+        let page = gateway.ask(|c| async move { c.context(0, 10).await });
+        page.expect("a page").entries
+    };
+    let given = vec![entry.clone(), expired];
+    let count = gateway.ask(|c| async move { c.context_set(given).await });
+    assert_eq!(count.expect("taken"), 1);
+    assert_eq!(held(&gateway), [entry]);
+
+    gateway.signal(rustix::process::Signal::TERM);
+    gateway.wait();
+    gateway.restart(&wire);
+    gateway.wait_until_it_serves();
+    assert_eq!(held(&gateway), []);
 }
 
 #[test]

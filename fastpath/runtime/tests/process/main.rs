@@ -7,6 +7,7 @@ mod frames;
 mod gateway;
 mod lab;
 mod life;
+mod model;
 mod people;
 mod policy;
 mod traffic;

@@ -61,7 +61,7 @@ fn state(gateway: &Gateway, device: DeviceKey, role: Option<&str>) -> Result<u64
 }
 
 /// The first device on the ward side, once it has said something.
-fn speak(gateway: &Gateway, wire: &Wire) -> DeviceKey {
+pub fn speak(gateway: &Gateway, wire: &Wire) -> DeviceKey {
     assert!(pings(&wire.device, 1));
     devices(gateway).first().expect("it was seen").key
 }
@@ -71,7 +71,7 @@ fn devices(gateway: &Gateway) -> Vec<DeviceView> {
     page.expect("devices").devices
 }
 
-fn wait_for(gateway: &Gateway, wire: &Wire, is_so: impl Fn(&Identity) -> bool) {
+pub fn wait_for(gateway: &Gateway, wire: &Wire, is_so: impl Fn(&Identity) -> bool) {
     let deadline = Instant::now() + PATIENCE;
     loop {
         pings(&wire.device, 1);

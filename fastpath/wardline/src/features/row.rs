@@ -163,8 +163,8 @@ fn evidence(station: &Station) -> impl Iterator<Item = String> {
     let whole = evidence.as_a_whole();
     let noted = evidence.noted().iter().chain(&whole);
     let calibration = Calibration::default();
-    let chances = fuse(noted.map(|noted| &noted.meaning), None, &calibration);
-    let before = fuse([], None, &calibration);
+    let chances = fuse(noted.map(|noted| &noted.meaning), None, &calibration, &[]);
+    let before = fuse([], None, &calibration, &[]);
     let weights = Role::ALL.iter().map(move |&role| {
         let odds = |chances: &wardline_classifier::decide::Chances| {
             chances.of(role).ln() - chances.other().ln()

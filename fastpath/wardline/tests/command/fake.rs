@@ -9,10 +9,11 @@ use tarpc::server::{BaseChannel, Channel};
 use tokio::net::UnixListener;
 use wardline_control::view::{ByReason, MemoryStatus, PolicyStatus, PortStats, Traffic};
 use wardline_control::{
-    Alert, AlertState, AlertsPage, Applied, ApplyOptions, Control, Counters, DeviceView,
-    DevicesPage, Diagnostic, EventBatch, EventKind, EventRecord, FlowFilter, FlowView, FlowsPage,
-    Hello, LinkState, PROTOCOL_VERSION, PolicyFormat, PolicyInForce, PolicyText, PortStatus,
-    Refused, RefusedKind, RoleStatement, Severity, SideCounters, Status, server_transport,
+    Alert, AlertState, AlertsPage, Applied, ApplyOptions, ContextEntry, ContextPage, Control,
+    Counters, DeviceView, DevicesPage, Diagnostic, EventBatch, EventKind, EventRecord, FlowFilter,
+    FlowView, FlowsPage, Hello, LinkState, ModelOrigin, ModelStatus, PROTOCOL_VERSION,
+    PolicyFormat, PolicyInForce, PolicyText, PortStatus, Refused, RefusedKind, RoleStatement,
+    Severity, SideCounters, Status, server_transport,
 };
 use wardline_policy::{Care, DeviceKey, Initiator, MacAddr, Mode, Reason, Side, VlanKey};
 
@@ -96,6 +97,16 @@ struct Service {
     stopped: Arc<Mutex<Vec<bool>>>,
     stated: Arc<Mutex<Vec<RoleStatement>>>,
     accepted: Arc<Mutex<Vec<(u64, String, String)>>>,
+}
+
+fn model(origin: ModelOrigin, number: u64) -> ModelStatus {
+    ModelStatus {
+        name: "wardline".to_owned(),
+        number,
+        key_id: "0123456789abcdef".to_owned(),
+        origin,
+        activated_us: 1_500_000_000_000_000,
+    }
 }
 
 fn by_reason(reason: Reason, frames: u64) -> ByReason {
@@ -284,6 +295,36 @@ impl Control for Service {
         Ok(())
     }
 
+    async fn model_status(self, _: Context) -> Result<ModelStatus, Refused> {
+        Ok(model(ModelOrigin::BuiltIn, 3))
+    }
+
+    async fn model_activate(
+        self,
+        _: Context,
+        folder: Option<String>,
+    ) -> Result<ModelStatus, Refused> {
+        match folder {
+            Some(folder) if folder.ends_with("/good") => Ok(model(ModelOrigin::Folder, 4)),
+            Some(folder) => Err(Refused::new(
+                RefusedKind::Argument,
+                format!("{folder} holds no model"),
+            )),
+            None => Ok(model(ModelOrigin::BuiltIn, 3)),
+        }
+    }
+
+    async fn context_set(self, _: Context, entries: Vec<ContextEntry>) -> Result<u32, Refused> {
+        Ok(u32::try_from(entries.len()).expect("few"))
+    }
+
+    async fn context(self, _: Context, _: u64, _: u32) -> Result<ContextPage, Refused> {
+        Ok(ContextPage {
+            entries: Vec::new(),
+            next: None,
+        })
+    }
+
     async fn policy_show(self, _: Context) -> Result<PolicyInForce, Refused> {
         Ok(PolicyInForce {
             id: "abc123".to_owned(),
@@ -311,11 +352,10 @@ impl Control for Service {
             .as_deref()
             .is_some_and(|id| id != "abc123")
         {
-            return Err(Refused {
-                kind: RefusedKind::Conflict,
-                message: "policy abc123 is in force".to_owned(),
-                diagnostics: Vec::new(),
-            });
+            return Err(Refused::new(
+                RefusedKind::Conflict,
+                "policy abc123 is in force",
+            ));
         }
         if policy.text.contains("mistake") {
             return Err(Refused {
@@ -364,6 +404,7 @@ impl Control for Service {
             destination_port: 445,
             reason: Reason::NoRule,
             rule: String::new(),
+            first_seen_us: None,
         };
         let kinds = [
             EventKind::DeviceSeen,

@@ -242,3 +242,28 @@ fn alerts_are_listed_and_accepted() {
     let expected = (1, "technician".to_owned(), "a new archive".to_owned());
     assert_eq!(*fastpath.accepted.lock().unwrap(), [expected]);
 }
+
+#[test]
+fn a_model_is_put_in_use_or_the_refusal_is_told() {
+    let fastpath = FakeFastpath::start();
+    let run = ask(&fastpath, &["model", "status"]);
+    assert_eq!(
+        run.out,
+        "Model wardline 3 (built in), signed by key 0123456789abcdef, names the devices since \
+         2017-07-14T02:40:00Z.\n"
+    );
+    let activated = json(&fastpath, &["model", "activate", "good"]);
+    assert_eq!(
+        (&activated["number"], &activated["origin"]),
+        (&4.into(), &"folder".into())
+    );
+    let back = ask(&fastpath, &["model", "activate"]);
+    assert!(back.out.contains("(built in)"), "{}", back.out);
+    let refused = ask(&fastpath, &["model", "activate", "bad"]);
+    assert_ne!(refused.code, 0);
+    assert!(
+        refused.err.contains("/bad holds no model"),
+        "{}",
+        refused.err
+    );
+}
