@@ -22,6 +22,7 @@ pub mod policy;
 pub mod run;
 pub mod secret;
 pub mod store;
+pub mod support;
 pub mod time;
 pub mod tls;
 

@@ -37,6 +37,8 @@ pub const RULES: &[(&str, Access)] = &[
     ("start_capture", NETWORK),
     ("read_capture", NETWORK),
     ("read_dropped", NETWORK),
+    ("export_audit", AUDIT),
+    ("report_audit", AUDIT),
     ("list_devices", ALL),
     ("read_device", ALL),
     ("update_device", CARE),

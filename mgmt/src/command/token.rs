@@ -1,12 +1,15 @@
 //! `wardline-mgmt token …`.
 
-use anyhow::{Result, ensure};
+use std::path::Path;
+
 use clap::{Args, Subcommand};
 use wardline_mgmt::auth::Role;
 use wardline_mgmt::auth::token::{self, NewToken};
-use wardline_mgmt::config::Config;
-use wardline_mgmt::store::{Actor, Record, Store};
+use wardline_mgmt::secret::Secret;
+use wardline_mgmt::store::{Actor, Record, Store, StoreError};
 use wardline_mgmt::time::Time;
+
+use super::{Failure, load};
 
 /// Longest life of a token, in hours.
 const HOURS: u32 = 365 * 24;
@@ -42,36 +45,40 @@ fn role(name: &str) -> Result<Role, String> {
     })
 }
 
-impl Token {
-    /// Does it, whether the service runs or not.
-    pub fn run(&self, config: &Config) -> Result<()> {
-        let Self::Create(new) = self;
-        let plain = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
-        ensure!(
-            (1..=64).contains(&new.name.len()) && new.name.chars().all(plain),
-            "a name is made of 1 to 64 letters, digits, `-`, `_` and `.`"
-        );
-        let token = super::wait(async {
-            let store = Store::open(&config.state.dir).await?;
-            let mut change = store.change(Actor::system()).await?;
-            let expires = Time::now().plus_s(i64::from(new.hours) * 3_600);
-            let wanted = NewToken {
-                name: &new.name,
-                role: new.role,
-                scopes: &new.scopes,
-                expires,
-            };
-            let token = token::create(&mut change, &wanted).await?;
-            let record = Record::new("create_token", format!("token/{}", new.name))
-                .because(Some("made on the command line"))
-                .after(&serde_json::json!({
-                    "role": new.role, "scopes": new.scopes, "expires": expires,
-                }));
-            change.commit(record).await?;
-            store.close().await;
-            Ok(token)
-        })?;
-        println!("{}", token.reveal());
-        Ok(())
+/// Does it, whether the service runs or not.
+///
+/// # Errors
+/// When the name cannot be one or is taken, or the state directory cannot be used.
+pub async fn run(command: &Token, config: &Path) -> Result<(), Failure> {
+    let Token::Create(new) = command;
+    let plain = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
+    if !(1..=64).contains(&new.name.len()) || !new.name.chars().all(plain) {
+        let said = "a name is made of 1 to 64 letters, digits, `-`, `_` and `.`";
+        return Err(Failure::Usage(said.to_owned()));
     }
+    let config = load(config)?;
+    let token = create(new, &config.state.dir).await;
+    println!("{}", token.map_err(anyhow::Error::from)?.reveal());
+    Ok(())
+}
+
+async fn create(new: &Create, state: &Path) -> Result<Secret, StoreError> {
+    let store = Store::open(state).await?;
+    let mut change = store.change(Actor::system()).await?;
+    let expires = Time::now().plus_s(i64::from(new.hours) * 3_600);
+    let wanted = NewToken {
+        name: &new.name,
+        role: new.role,
+        scopes: &new.scopes,
+        expires,
+    };
+    let token = token::create(&mut change, &wanted).await?;
+    let record = Record::new("create_token", format!("token/{}", new.name))
+        .because(Some("made on the command line"))
+        .after(&serde_json::json!({
+            "role": new.role, "scopes": new.scopes, "expires": expires,
+        }));
+    change.commit(record).await?;
+    store.close().await;
+    Ok(token)
 }

@@ -9,7 +9,7 @@ use crate::support::{Server, problem};
 
 const KEY: &str = "/devices/00-09-fb-00-00-01.10";
 
-async fn with_devices(count: u32) -> Server {
+pub async fn with_devices(count: u32) -> Server {
     let server = Server::start().await;
     let played = server.played.as_ref().expect("played");
     played.stage().devices = (1..=count).map(device).collect();

@@ -2,9 +2,12 @@
 //! real control contract. The real one takes its place in the laboratory (`wardline-lab`).
 
 mod alerts;
+mod audit;
+mod bundle;
 mod captures;
 mod devices;
 mod events;
+mod faults;
 mod flows;
 mod jobs;
 mod models;

@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Command, Output, Stdio};
 use std::sync::MutexGuard;
 use std::time::Duration;
 
@@ -28,6 +28,28 @@ pub struct Server {
     pub base: String,
     pub client: Client,
     tokens: Vec<(Role, String)>,
+    env: Vec<(&'static str, String)>,
+}
+
+/// What a server starts from.
+#[derive(Debug)]
+pub struct Setup {
+    /// Where everything of it lies; the state directory is `state` in it.
+    pub dir: TempDir,
+    /// More lines of configuration.
+    pub config: String,
+    /// Variables of its environment.
+    pub env: Vec<(&'static str, String)>,
+}
+
+impl Default for Setup {
+    fn default() -> Self {
+        Self {
+            dir: tempfile::tempdir().expect("a folder"),
+            config: String::new(),
+            env: Vec::new(),
+        }
+    }
 }
 
 impl Server {
@@ -38,7 +60,16 @@ impl Server {
 
     /// As [`Server::start`], with more lines of configuration.
     pub async fn start_with(more: &str) -> Self {
-        let dir = tempfile::tempdir().expect("a folder");
+        Self::start_from(Setup {
+            config: more.to_owned(),
+            ..Setup::default()
+        })
+        .await
+    }
+
+    /// As [`Server::start`], from what a test prepared.
+    pub async fn start_from(setup: Setup) -> Self {
+        let Setup { dir, config, env } = setup;
         let played = Played::start(&dir.path().join("fastpath.sock"));
         let mut tokens = Vec::new();
         let store = Store::open(&dir.path().join("state"))
@@ -61,11 +92,11 @@ impl Server {
         let config = format!(
             "[listen]\naddress = \"127.0.0.1:0\"\n[state]\ndir = \"{dir}/state\"\n\
              [fastpath]\nsocket = \"{dir}/fastpath.sock\"\ndevices_every_s = 1\n\
-             flows_every_s = 1\n{more}",
+             flows_every_s = 1\n{config}",
             dir = dir.path().display()
         );
         fs::write(dir.path().join("mgmt.toml"), config).expect("written");
-        let (process, base, client) = launch(dir.path()).await;
+        let (process, base, client) = launch(dir.path(), &env).await;
         Self {
             process,
             dir,
@@ -73,6 +104,7 @@ impl Server {
             base,
             client,
             tokens,
+            env,
         }
     }
 
@@ -134,11 +166,37 @@ impl Server {
         fs::read_to_string(self.dir.path().join("log")).expect("a log")
     }
 
-    /// Kills the process as a crash would, and starts it again.
-    pub async fn crash(&mut self) {
+    /// Id of the process.
+    pub fn pid(&self) -> u32 {
+        self.process.id()
+    }
+
+    /// Kills the process as a crash would.
+    pub fn kill(&mut self) {
         self.process.kill().expect("killed");
         self.process.wait().expect("gone");
-        (self.process, self.base, self.client) = launch(self.dir.path()).await;
+    }
+
+    /// Starts the process again.
+    pub async fn start_again(&mut self) {
+        let launched = launch(self.dir.path(), &self.env).await;
+        (self.process, self.base, self.client) = launched;
+    }
+
+    /// Kills the process as a crash would, and starts it again.
+    pub async fn crash(&mut self) {
+        self.kill();
+        self.start_again().await;
+    }
+
+    /// Runs a command of the program, beside the one that serves, to its end.
+    pub fn command(&self, args: &[&str]) -> Output {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_wardline-mgmt"));
+        command.args(args).stdin(Stdio::null());
+        command
+            .arg("--config")
+            .arg(self.dir.path().join("mgmt.toml"));
+        command.output().expect("the program")
     }
 
     /// The fast path goes away.
@@ -193,7 +251,7 @@ impl Drop for Server {
     }
 }
 
-async fn launch(dir: &Path) -> (Child, String, Client) {
+async fn launch(dir: &Path, env: &[(&str, String)]) -> (Child, String, Client) {
     let (ready, log) = (dir.join("ready.json"), dir.join("log"));
     let _ = fs::remove_file(&ready);
     let log = fs::OpenOptions::new()
@@ -206,6 +264,7 @@ async fn launch(dir: &Path) -> (Child, String, Client) {
         .arg(dir.join("mgmt.toml"))
         .arg("--ready")
         .arg(&ready)
+        .envs(env.iter().map(|(name, value)| (name, value)))
         .stdin(Stdio::null())
         .stdout(log.try_clone().expect("a log"))
         .stderr(log)
