@@ -6,11 +6,12 @@
 //!
 //! [`run`] is the order of a start and of a stop. [`api`] is what can be asked, [`auth`] who may
 //! ask it, [`store`] what is kept, [`audit`] who changed what, [`fastpath`] the other process,
-//! [`live`] what is told while it happens.
+//! [`live`] what is told while it happens, [`command`] what is done on the machine itself.
 
 pub mod api;
 pub mod audit;
 pub mod auth;
+pub mod command;
 pub mod config;
 pub mod fastpath;
 pub mod live;
@@ -35,6 +36,8 @@ pub struct App {
     pub live: live::Hub,
     /// Who may do what, by operation.
     pub gate: auth::Gate,
+    /// What proving who one is needs.
+    pub login: auth::login::Login,
     /// When this process started.
     pub started: time::Time,
 }

@@ -8,7 +8,7 @@ use clap::{Parser, Subcommand};
 use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::util::SubscriberInitExt as _;
 use wardline_mgmt::config::Config;
-use wardline_mgmt::{api, run};
+use wardline_mgmt::{api, command, run};
 
 /// Exit code for a wrong command line or configuration.
 const WRONG_USAGE: u8 = 2;
@@ -40,6 +40,19 @@ enum Command {
     Check,
     /// Print the description of the API (OpenAPI 3.1)
     Openapi,
+    /// Print a fresh setup code, while there is no administrator
+    SetupCode,
+    /// Tokens of programs
+    Token {
+        #[command(subcommand)]
+        action: TokenAction,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+enum TokenAction {
+    /// Make a token and print it, this once
+    Create(command::CreateToken),
 }
 
 fn main() -> ExitCode {
@@ -60,6 +73,30 @@ fn main() -> ExitCode {
     if let Some(Command::Check) = arguments.command {
         return ExitCode::SUCCESS;
     }
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build();
+    let runtime = match runtime {
+        Ok(runtime) => runtime,
+        Err(error) => return fail(&error, 1),
+    };
+    let result = match arguments.command {
+        Some(Command::SetupCode) => runtime.block_on(command::setup_code(&config)),
+        Some(Command::Token { action }) => match action {
+            TokenAction::Create(new) => runtime.block_on(command::create_token(&config, &new)),
+        },
+        _ => {
+            begin_log(&config);
+            runtime.block_on(run::run(config, arguments.ready.as_deref()))
+        }
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => fail(&format!("{error:#}"), 1),
+    }
+}
+
+fn begin_log(config: &Config) {
     let lines = tracing_subscriber::fmt::layer()
         .with_ansi(std::io::stderr().is_terminal())
         .with_writer(std::io::stderr);
@@ -67,16 +104,6 @@ fn main() -> ExitCode {
         .with(config.log.level.filter())
         .with(lines)
         .init();
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .enable_all()
-        .build();
-    let result = runtime
-        .map_err(anyhow::Error::from)
-        .and_then(|runtime| runtime.block_on(run::run(config, arguments.ready.as_deref())));
-    match result {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => fail(&format!("{error:#}"), 1),
-    }
 }
 
 fn fail(error: &dyn std::fmt::Display, code: u8) -> ExitCode {

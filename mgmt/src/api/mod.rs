@@ -5,6 +5,7 @@
 //! can change has an `ETag` and wants `If-Match`; bodies and parameters are read strictly
 //! ([`request`]).
 
+mod access;
 mod audit;
 mod devices;
 mod document;
@@ -42,6 +43,7 @@ const CONTENT_POLICY: &str = "default-src 'none'; script-src 'self'; style-src '
 /// Everything that can be asked.
 fn operations() -> OpenApiRouter<Shared> {
     let api = OpenApiRouter::new()
+        .merge(access::operations())
         .merge(audit::operations())
         .merge(devices::operations())
         .merge(events::operations())

@@ -18,6 +18,8 @@ use Role::{Administrator, Auditor, Biomed, Security, Viewer};
 const ALL: Access = Roles(&[Viewer, Biomed, Security, Administrator, Auditor]);
 /// Those who work with the devices.
 const CARE: Access = Roles(&[Biomed, Security, Administrator]);
+/// Those who decide who comes in.
+const ADMIN: Access = Roles(&[Administrator]);
 /// Those who read what others did.
 const AUDIT: Access = Roles(&[Administrator, Auditor]);
 /// Nobody: what an operation without a rule gets. A test keeps this from happening.
@@ -26,6 +28,32 @@ const NOBODY: Access = Roles(&[]);
 /// Every operation of the API and who may call it.
 pub const RULES: &[(&str, Access)] = &[
     ("read_openapi", Public),
+    ("list_certificates", ADMIN),
+    ("create_certificate", ADMIN),
+    ("read_certificate", ADMIN),
+    ("update_certificate", ADMIN),
+    ("delete_certificate", ADMIN),
+    ("read_login", Public),
+    ("begin_oidc_login", Public),
+    ("finish_oidc_login", Public),
+    ("read_me", ALL),
+    ("change_my_password", ALL),
+    ("create_session", Public),
+    ("read_session", ALL),
+    ("delete_session", ALL),
+    ("list_sessions", ALL),
+    ("delete_other_session", ALL),
+    ("read_setup", Public),
+    ("create_first_administrator", Public),
+    ("list_tokens", ADMIN),
+    ("create_token", ADMIN),
+    ("delete_token", ADMIN),
+    ("list_users", AUDIT),
+    ("create_user", ADMIN),
+    ("read_user", AUDIT),
+    ("update_user", ADMIN),
+    ("delete_user", ADMIN),
+    ("set_user_password", ADMIN),
     ("list_audit", AUDIT),
     ("list_devices", ALL),
     ("read_device", ALL),

@@ -18,7 +18,7 @@ macro_rules! step {
 }
 
 /// Of the main database.
-pub(super) const MAIN: &[Step] = &[step!("main-0001-foundation")];
+pub(super) const MAIN: &[Step] = &[step!("main-0001-foundation"), step!("main-0002-access")];
 
 /// Of the flow history.
 pub(super) const HISTORY: &[Step] = &[step!("history-0001-foundation")];
