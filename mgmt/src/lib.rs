@@ -6,7 +6,7 @@
 //!
 //! [`run`] is the order of a start and of a stop. [`api`] is what can be asked, [`auth`] who may
 //! ask it, [`store`] what is kept, [`audit`] who changed what, [`fastpath`] the other process,
-//! [`live`] what is told while it happens.
+//! [`live`] what is told while it happens, [`command`] what is done on the machine itself.
 
 pub mod api;
 pub mod audit;
@@ -53,6 +53,8 @@ pub struct App {
     pub alerted: tokio::sync::Notify,
     /// Who may do what, by operation.
     pub gate: auth::Gate,
+    /// What proving who one is needs.
+    pub login: auth::login::Login,
     /// When this process started.
     pub started: time::Time,
 }

@@ -53,6 +53,8 @@ enum Command {
         #[command(subcommand)]
         command: Token,
     },
+    /// Print a fresh setup code, while there is no administrator
+    SetupCode,
     /// Put a copy of the database in place of the one there is, which is kept aside
     Restore(RestoreArgs),
     /// Write one file with what support needs, without secrets, names or traffic
@@ -70,6 +72,7 @@ fn main() -> ExitCode {
         Some(Command::Token { command }) => {
             wait(command::token::run(command, config)).map(|()| true)
         }
+        Some(Command::SetupCode) => wait(command::token::setup_code(config)).map(|()| true),
         Some(Command::Restore(args)) => wait(command::restore::run(args, config)).map(|()| true),
         Some(Command::SupportBundle(args)) => {
             wait(command::support::run(args, config)).map(|()| true)

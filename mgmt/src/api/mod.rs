@@ -5,6 +5,7 @@
 //! can change has an `ETag` and wants `If-Match`; bodies and parameters are read strictly
 //! ([`request`]).
 
+mod access;
 pub(crate) mod alerts;
 mod audit;
 mod captures;
@@ -50,6 +51,7 @@ const CONTENT_POLICY: &str = "default-src 'none'; script-src 'self'; style-src '
 /// Everything that can be asked.
 fn operations() -> OpenApiRouter<Shared> {
     let api = OpenApiRouter::new()
+        .merge(access::operations())
         .merge(alerts::operations())
         .merge(audit::operations())
         .merge(captures::operations())

@@ -20,6 +20,7 @@ macro_rules! step {
 /// Of the main database.
 pub(super) const MAIN: &[Step] = &[
     step!("main-0001-foundation"),
+    step!("main-0002-access"),
     step!("main-0002-policies"),
     step!("main-0007-audit"),
 ];

@@ -22,10 +22,11 @@ const PACKAGE_LISTS: [&str; 3] = [
 const BENCH_PACKAGES: &str = "bench/packages.txt";
 /// What the fuzzer is built with.
 const FUZZ_PACKAGES: &str = "classifier/fuzz/packages.txt";
-/// Pinned Python packages of the laboratory.
-const REQUIREMENTS: [&str; 2] = [
+/// Pinned Python packages of the laboratory, and of the tests of the management plane.
+const REQUIREMENTS: [&str; 3] = [
     "tests/lab/requirements.txt",
     "tests/lab/attacks/requirements.txt",
+    "mgmt/tests/requirements.txt",
 ];
 /// Those that models are trained with.
 const TRAINING_REQUIREMENTS: &str = "models/requirements.txt";
