@@ -8,6 +8,7 @@
 mod audit;
 mod devices;
 mod document;
+mod drain;
 mod events;
 pub mod flows;
 pub mod page;
@@ -79,6 +80,7 @@ pub fn router(app: Shared) -> Router {
         .fallback(nothing_there)
         .layer(CatchPanicLayer::custom(panicked))
         .layer(middleware::map_response(headers))
+        .layer(middleware::from_fn(drain::drain))
 }
 
 /// The description of this API (OpenAPI 3.1)

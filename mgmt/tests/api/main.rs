@@ -3,6 +3,7 @@
 
 mod audit;
 mod bundle;
+mod contract;
 mod devices;
 mod events;
 mod faults;
