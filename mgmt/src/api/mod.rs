@@ -11,6 +11,7 @@ mod audit;
 mod captures;
 mod devices;
 mod document;
+mod drain;
 mod events;
 pub mod flows;
 pub(crate) mod jobs;
@@ -94,6 +95,7 @@ pub fn router(app: Shared) -> Router {
         .fallback(nothing_there)
         .layer(CatchPanicLayer::custom(panicked))
         .layer(middleware::map_response(headers))
+        .layer(middleware::from_fn(drain::drain))
 }
 
 /// The description of this API (OpenAPI 3.1)

@@ -6,6 +6,7 @@ mod alerts;
 mod audit;
 mod bundle;
 mod captures;
+mod contract;
 mod devices;
 mod events;
 mod faults;

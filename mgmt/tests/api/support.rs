@@ -128,13 +128,13 @@ impl Server {
 
     /// A request with the token of a role.
     pub fn request(&self, role: Role, method: Method, path: &str) -> RequestBuilder {
-        let token = &self
-            .tokens
-            .iter()
-            .find(|token| token.0 == role)
-            .expect("one each")
-            .1;
-        self.anonymous(method, path).bearer_auth(token)
+        self.anonymous(method, path).bearer_auth(self.token(role))
+    }
+
+    /// The token of a role.
+    pub fn token(&self, role: Role) -> &str {
+        let mut tokens = self.tokens.iter();
+        &tokens.find(|token| token.0 == role).expect("one each").1
     }
 
     /// A request without credentials.

@@ -30,6 +30,8 @@ const REQUIREMENTS: [&str; 3] = [
 ];
 /// Those that models are trained with.
 const TRAINING_REQUIREMENTS: &str = "models/requirements.txt";
+/// The program that makes up requests for the API.
+const API_REQUIREMENTS: &str = "mgmt/tests/contract-requirements.txt";
 /// In the Python environment: the requirements it was made from.
 const MADE_FROM: &str = "made-from.txt";
 
@@ -61,6 +63,16 @@ pub fn run_for_training() -> Result<PathBuf> {
     let venv = tools::scratch()?.join("training-venv");
     make_venv(&venv, &requirement_files(&[TRAINING_REQUIREMENTS])?)?;
     Ok(venv)
+}
+
+/// What the API is tried out with, and nothing else: the program that makes up requests.
+///
+/// # Errors
+/// When the environment cannot be made.
+pub fn run_for_api() -> Result<PathBuf> {
+    let venv = tools::scratch()?.join("api-venv");
+    make_venv(&venv, &requirement_files(&[API_REQUIREMENTS])?)?;
+    Ok(venv.join("bin/schemathesis"))
 }
 
 /// What fuzzing needs, and nothing else.
