@@ -1,4 +1,10 @@
 -- Texts and tuples that flow records repeat, by number.
+CREATE TABLE device (
+    id  INTEGER PRIMARY KEY,
+    -- As in the other database: 00-09-fb-12-34-56.10
+    key TEXT NOT NULL UNIQUE
+) STRICT;
+
 CREATE TABLE peer (
     id      INTEGER PRIMARY KEY,
     address TEXT NOT NULL UNIQUE
@@ -22,11 +28,10 @@ CREATE TABLE verdict (
     UNIQUE (action, reason)
 ) STRICT;
 
--- Conversations by device, peer, service, verdict and five minutes. `device` is the id in the
--- other database.
+-- Conversations by device, peer, service, verdict and five minutes.
 CREATE TABLE flow (
     bucket_s      INTEGER NOT NULL,
-    device        INTEGER NOT NULL,
+    device        INTEGER NOT NULL REFERENCES device (id),
     peer          INTEGER NOT NULL REFERENCES peer (id),
     service       INTEGER NOT NULL REFERENCES service (id),
     verdict       INTEGER NOT NULL REFERENCES verdict (id),
@@ -37,14 +42,14 @@ CREATE TABLE flow (
     bytes_got     INTEGER NOT NULL,
     PRIMARY KEY (bucket_s, device, peer, service, verdict)
 ) STRICT, WITHOUT ROWID;
-CREATE INDEX flow_by_device ON flow (device, bucket_s);
-CREATE INDEX flow_by_peer ON flow (peer, bucket_s);
-CREATE INDEX flow_by_service ON flow (service, bucket_s);
-CREATE INDEX flow_by_verdict ON flow (verdict, bucket_s);
+CREATE INDEX flow_by_device ON flow (device, bucket_s, peer, service, verdict);
+CREATE INDEX flow_by_peer ON flow (peer, bucket_s, device, service, verdict);
+CREATE INDEX flow_by_service ON flow (service, bucket_s, device, peer, verdict);
+CREATE INDEX flow_by_verdict ON flow (verdict, bucket_s, device, peer, service);
 
 -- The same over all time: who talks to whom.
 CREATE TABLE edge (
-    device        INTEGER NOT NULL,
+    device        INTEGER NOT NULL REFERENCES device (id),
     peer          INTEGER NOT NULL REFERENCES peer (id),
     service       INTEGER NOT NULL REFERENCES service (id),
     verdict       INTEGER NOT NULL REFERENCES verdict (id),
@@ -56,3 +61,9 @@ CREATE TABLE edge (
     PRIMARY KEY (device, peer, service, verdict)
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX edge_by_peer ON edge (peer, device);
+
+-- Observations that were lost, by five minutes: what the records of that time lack.
+CREATE TABLE gap (
+    bucket_s INTEGER PRIMARY KEY,
+    lost     INTEGER NOT NULL
+) STRICT;

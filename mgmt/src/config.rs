@@ -3,6 +3,7 @@
 //! The JSON Schema generated from these types is the one list of known keys; it is published as
 //! `docs/mgmt.schema.json`.
 
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
@@ -10,6 +11,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use tracing::level_filters::LevelFilter;
 use wardline_settings::{Complain, ConfigError};
+
+use crate::auth::Role;
 
 /// Configuration of the management plane. Every key has a default.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
@@ -25,6 +28,13 @@ pub struct Config {
     pub history: History,
     /// Models that may be put in use.
     pub models: Models,
+    /// How long people stay logged in.
+    pub sessions: Sessions,
+    /// What keeps anybody from asking too much.
+    pub limits: Limits,
+    /// An identity provider that vouches for users.
+    #[schemars(with = "Oidc")]
+    pub oidc: Option<Oidc>,
     /// Log output.
     pub log: Log,
 }
@@ -43,6 +53,9 @@ pub struct Listen {
     pub certificate: Option<PathBuf>,
     /// Its private key (PEM).
     pub key: Option<PathBuf>,
+    /// Authorities (PEM) whose client certificates are asked for; who comes with one is listed
+    /// under `/certificates`. Read again when it changes.
+    pub client_ca: Option<PathBuf>,
 }
 
 /// What survives a restart.
@@ -83,6 +96,53 @@ pub struct Models {
     pub dir: PathBuf,
     /// File with the public half of the key that signs models, in place of the project's.
     pub key: Option<PathBuf>,
+}
+
+/// How long people stay logged in.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Sessions {
+    /// Minutes without a request after which a session ends.
+    pub idle_minutes: u32,
+    /// Hours after the login at which it ends at the latest.
+    pub hours: u32,
+}
+
+/// What keeps anybody from asking too much.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Limits {
+    /// Requests a second of one user, token or certificate, or of one address before anybody
+    /// logged in there; twice as many at once.
+    pub requests_per_second: u32,
+}
+
+/// An identity provider that vouches for users, by OpenID Connect.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Oidc {
+    /// The provider, as it calls itself: `https://…`.
+    pub issuer: String,
+    /// What the provider calls us.
+    pub client_id: String,
+    /// File with the secret that the provider gave us; absent for a public client.
+    #[serde(default)]
+    pub client_secret_file: Option<PathBuf>,
+    /// Where browsers reach us: `https://HOST:PORT/api/v1/login/oidc/callback`, as the provider
+    /// has it on its list.
+    pub redirect_url: String,
+    /// What is asked for beside `openid`.
+    #[serde(default = "usual_scopes")]
+    pub scopes: Vec<String>,
+    /// The claim that says what a user may do, a text or a list of texts; dots lead into objects.
+    pub role_claim: String,
+    /// The role for each value of the claim. Who has several gets the first of administrator,
+    /// security, biomed, auditor, viewer.
+    pub roles: BTreeMap<String, Role>,
+    /// Authority (PEM) that the provider's own certificate comes from, in place of those of the
+    /// system.
+    #[serde(default)]
+    pub ca_certificate: Option<PathBuf>,
 }
 
 /// Log output.
@@ -145,12 +205,53 @@ fn values(config: &Config, complain: Complain<'_>) {
         ),
         ("history.days", u64::from(config.history.days), 1, 3_650),
         ("history.mib", config.history.mib, 64, 1_048_576),
+        (
+            "sessions.idle_minutes",
+            u64::from(config.sessions.idle_minutes),
+            1,
+            1_440,
+        ),
+        ("sessions.hours", u64::from(config.sessions.hours), 1, 168),
+        (
+            "limits.requests_per_second",
+            u64::from(config.limits.requests_per_second),
+            1,
+            1_000_000,
+        ),
     ];
     for (key, value, min, max) in ranges {
         if !(min..=max).contains(&value) {
             complain(key, format!("{value} is not between {min} and {max}"));
         }
     }
+    if let Some(oidc) = &config.oidc {
+        provider(oidc, complain);
+    }
+}
+
+fn provider(oidc: &Oidc, complain: Complain<'_>) {
+    for (key, url) in [
+        ("oidc.issuer", &oidc.issuer),
+        ("oidc.redirect_url", &oidc.redirect_url),
+    ] {
+        if !url.starts_with("https://") {
+            complain(key, "must begin with `https://`".to_owned());
+        }
+    }
+    if !oidc.redirect_url.ends_with(crate::auth::oidc::CALLBACK) {
+        let sentence = format!("must end with `{}`", crate::auth::oidc::CALLBACK);
+        complain("oidc.redirect_url", sentence);
+    }
+    if oidc.roles.is_empty() {
+        complain(
+            "oidc.roles",
+            "nobody gets a role: name at least one".to_owned(),
+        );
+    }
+}
+
+fn usual_scopes() -> Vec<String> {
+    ["profile", "email"].map(str::to_owned).to_vec()
 }
 
 impl LogLevel {
@@ -172,6 +273,7 @@ impl Default for Listen {
             names: Vec::new(),
             certificate: None,
             key: None,
+            client_ca: None,
         }
     }
 }
@@ -212,6 +314,23 @@ impl Default for Models {
     }
 }
 
+impl Default for Sessions {
+    fn default() -> Self {
+        Self {
+            idle_minutes: 30,
+            hours: 12,
+        }
+    }
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            requests_per_second: 500,
+        }
+    }
+}
+
 impl Default for Log {
     fn default() -> Self {
         Self {
@@ -248,6 +367,16 @@ mod tests {
             "m.toml:2:1: listen.key: needs `certificate` beside it\n\
              m.toml:4:1: history.days: 0 is not between 1 and 3650"
         );
+        let oidc = "[oidc]\nissuer = \"http://id\"\nclient_id = \"w\"\nrole_claim = \"groups\"\n\
+                    redirect_url = \"https://w/api/v1/login/oidc/callback\"\n[oidc.roles]\n";
+        assert_eq!(
+            errors(oidc),
+            "m.toml:2:1: oidc.issuer: must begin with `https://`\n\
+             m.toml:6:7: oidc.roles: nobody gets a role: name at least one"
+        );
+        let typo = oidc.replace("role_claim", "role_clam");
+        let expected = "unknown key `role_clam` in [oidc]; did you mean `role_claim`?";
+        assert!(errors(&typo).contains(expected), "{}", errors(&typo));
     }
 
     #[test]

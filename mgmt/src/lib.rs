@@ -6,7 +6,7 @@
 //!
 //! [`run`] is the order of a start and of a stop. [`api`] is what can be asked, [`auth`] who may
 //! ask it, [`store`] what is kept, [`audit`] who changed what, [`fastpath`] the other process,
-//! [`live`] what is told while it happens.
+//! [`live`] what is told while it happens, [`command`] what is done on the machine itself.
 
 pub mod api;
 pub mod audit;
@@ -22,10 +22,13 @@ pub mod policy;
 pub mod run;
 pub mod secret;
 pub mod store;
+pub mod support;
 pub mod time;
 pub mod tls;
 
 use std::sync::Arc;
+
+use tokio::sync::watch;
 
 /// What every part of the process shares.
 #[derive(Debug)]
@@ -38,6 +41,8 @@ pub struct App {
     pub fastpath: fastpath::Link,
     /// What happens, for those who listen.
     pub live: live::Hub,
+    /// Who talks to whom, by role; made anew now and then.
+    pub role_map: watch::Sender<Arc<api::flows::RoleMap>>,
     /// What takes longer than a request.
     pub jobs: jobs::Jobs,
     /// What is wanted of the policy in force.
@@ -48,6 +53,8 @@ pub struct App {
     pub alerted: tokio::sync::Notify,
     /// Who may do what, by operation.
     pub gate: auth::Gate,
+    /// What proving who one is needs.
+    pub login: auth::login::Login,
     /// When this process started.
     pub started: time::Time,
 }

@@ -1,5 +1,7 @@
 //! `wardline-mgmt`: the program that `wardline mgmt` and `wardline audit` start.
 
+mod command;
+
 use std::io::IsTerminal as _;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -7,8 +9,13 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::util::SubscriberInitExt as _;
-use wardline_mgmt::config::Config;
 use wardline_mgmt::{api, run};
+
+use command::Failure;
+use command::audit::AuditArgs;
+use command::restore::RestoreArgs;
+use command::support::SupportArgs;
+use command::token::Token;
 
 /// Exit code for a wrong command line or configuration.
 const WRONG_USAGE: u8 = 2;
@@ -40,26 +47,60 @@ enum Command {
     Check,
     /// Print the description of the API (OpenAPI 3.1)
     Openapi,
+    Audit(AuditArgs),
+    /// Credentials of programs, for whoever may read the state directory
+    Token {
+        #[command(subcommand)]
+        command: Token,
+    },
+    /// Print a fresh setup code, while there is no administrator
+    SetupCode,
+    /// Put a copy of the database in place of the one there is, which is kept aside
+    Restore(RestoreArgs),
+    /// Write one file with what support needs, without secrets, names or traffic
+    SupportBundle(SupportArgs),
 }
 
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
-    if let Some(Command::Openapi) = arguments.command {
-        return match api::document().to_pretty_json() {
-            Ok(text) => {
-                println!("{text}");
-                ExitCode::SUCCESS
-            }
-            Err(error) => fail(&error, 1),
-        };
-    }
-    let config = match Config::load(&arguments.config) {
-        Ok(config) => config,
-        Err(error) => return fail(&error, WRONG_USAGE),
+    let config = &arguments.config;
+    let done = match &arguments.command {
+        None | Some(Command::Serve) => serve(&arguments),
+        Some(Command::Check) => command::load(config).map(|_| true),
+        Some(Command::Openapi) => describe(),
+        Some(Command::Audit(args)) => wait(command::audit::run(args, config)),
+        Some(Command::Token { command }) => {
+            wait(command::token::run(command, config)).map(|()| true)
+        }
+        Some(Command::SetupCode) => wait(command::token::setup_code(config)).map(|()| true),
+        Some(Command::Restore(args)) => wait(command::restore::run(args, config)).map(|()| true),
+        Some(Command::SupportBundle(args)) => {
+            wait(command::support::run(args, config)).map(|()| true)
+        }
     };
-    if let Some(Command::Check) = arguments.command {
-        return ExitCode::SUCCESS;
+    match done {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
+        Err(failure) => {
+            eprintln!("wardline-mgmt: {failure}");
+            ExitCode::from(match failure {
+                Failure::Usage(_) => WRONG_USAGE,
+                Failure::Failed(_) => 1,
+            })
+        }
     }
+}
+
+fn describe() -> Result<bool, Failure> {
+    let text = api::document()
+        .to_pretty_json()
+        .map_err(anyhow::Error::from)?;
+    println!("{text}");
+    Ok(true)
+}
+
+fn serve(arguments: &Arguments) -> Result<bool, Failure> {
+    let config = command::load(&arguments.config)?;
     let lines = tracing_subscriber::fmt::layer()
         .with_ansi(std::io::stderr().is_terminal())
         .with_writer(std::io::stderr);
@@ -67,19 +108,15 @@ fn main() -> ExitCode {
         .with(config.log.level.filter())
         .with(lines)
         .init();
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .enable_all()
-        .build();
-    let result = runtime
-        .map_err(anyhow::Error::from)
-        .and_then(|runtime| runtime.block_on(run::run(config, arguments.ready.as_deref())));
-    match result {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => fail(&format!("{error:#}"), 1),
-    }
+    let ready = arguments.ready.as_deref();
+    wait(async { Ok(run::run(config, ready).await?) }).map(|()| true)
 }
 
-fn fail(error: &dyn std::fmt::Display, code: u8) -> ExitCode {
-    eprintln!("wardline-mgmt: {error}");
-    ExitCode::from(code)
+/// Runs to its end on a runtime of its own.
+fn wait<T>(task: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .map_err(anyhow::Error::from)?;
+    runtime.block_on(task)
 }

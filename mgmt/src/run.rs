@@ -8,8 +8,10 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 use axum_server::Handle;
 use axum_server::tls_rustls::RustlsConfig;
+use tokio::sync::watch;
 
-use crate::auth::Gate;
+use crate::auth::login::Login;
+use crate::auth::{Gate, setup};
 use crate::captures::{self, Shelf};
 use crate::config::Config;
 use crate::jobs::Jobs;
@@ -43,10 +45,13 @@ pub async fn run(config: Config, ready: Option<&Path>) -> Result<()> {
     let listener = TcpListener::bind(address)
         .with_context(|| format!("cannot listen on {address} (`listen.address`)"))?;
     listener.set_nonblocking(true)?;
+    say_setup_code(&store, &config.state.dir).await?;
     let app: Shared = Arc::new(App {
         fastpath: fastpath::Link::new(config.fastpath.socket.clone()),
+        login: Login::new(&config, &store).await?,
         store,
         live: Hub::new(),
+        role_map: watch::Sender::default(),
         jobs: Jobs::new(),
         policies: Keeper::new(),
         captures: Shelf::default(),
@@ -70,6 +75,15 @@ pub async fn run(config: Config, ready: Option<&Path>) -> Result<()> {
         task.abort();
     }
     app.store.close().await;
+    Ok(())
+}
+
+/// Where nobody is an administrator yet, the console says how to become the first. The log, which
+/// may go elsewhere, does not.
+async fn say_setup_code(store: &Store, dir: &Path) -> Result<()> {
+    if let Some(code) = setup::prepare(store, dir).await? {
+        println!("{}", setup::words(&code, dir));
+    }
     Ok(())
 }
 

@@ -14,9 +14,12 @@ use rcgen::{
     BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair,
     KeyUsagePurpose,
 };
-use rustls::ServerConfig;
+use rustls::crypto::CryptoProvider;
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::server::WebPkiClientVerifier;
+use rustls::server::danger::ClientCertVerifier;
+use rustls::{RootCertStore, ServerConfig};
 
 use crate::config::Listen;
 
@@ -34,6 +37,8 @@ const LOOK_EVERY: Duration = Duration::from_secs(5);
 pub struct Files {
     certificate: PathBuf,
     key: PathBuf,
+    /// Authorities whose client certificates are asked for.
+    client_ca: Option<PathBuf>,
     /// The own authority; absent when the certificate was provided.
     authority: Option<Authority>,
 }
@@ -55,6 +60,7 @@ impl Files {
             return Ok(Self {
                 certificate: certificate.clone(),
                 key: key.clone(),
+                client_ca: listen.client_ca.clone(),
                 authority: None,
             });
         }
@@ -63,6 +69,7 @@ impl Files {
         let files = Self {
             certificate: dir.join("server.pem"),
             key: dir.join("server.key"),
+            client_ca: listen.client_ca.clone(),
             authority: Some(Authority {
                 certificate: dir.join("ca.pem"),
                 key: dir.join("ca.key"),
@@ -89,9 +96,13 @@ impl Files {
             .with_context(|| at(&self.certificate))?;
         let key = PrivateKeyDer::from_pem_file(&self.key).with_context(|| at(&self.key))?;
         let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+        let clients = match &self.client_ca {
+            None => WebPkiClientVerifier::no_client_auth(),
+            Some(path) => client_verifier(path, &provider).with_context(|| at(path))?,
+        };
         let mut config = ServerConfig::builder_with_provider(provider)
             .with_safe_default_protocol_versions()?
-            .with_no_client_auth()
+            .with_client_cert_verifier(clients)
             .with_single_cert(chain, key)
             .with_context(|| at(&self.certificate))?;
         config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
@@ -127,9 +138,13 @@ impl Files {
         }
     }
 
-    fn stamp(&self) -> [Option<std::time::SystemTime>; 2] {
-        [&self.certificate, &self.key]
-            .map(|path| fs::metadata(path).and_then(|facts| facts.modified()).ok())
+    fn stamp(&self) -> [Option<std::time::SystemTime>; 3] {
+        let files = [
+            Some(&self.certificate),
+            Some(&self.key),
+            self.client_ca.as_ref(),
+        ];
+        files.map(|path| fs::metadata(path?).and_then(|facts| facts.modified()).ok())
     }
 
     /// Makes what is missing or about to end, where the authority is our own.
@@ -167,6 +182,20 @@ impl Files {
         )?;
         write(&names_file, &names, 0o644)
     }
+}
+
+/// Takes certificates of these authorities, and clients that have none.
+fn client_verifier(
+    path: &Path,
+    provider: &Arc<CryptoProvider>,
+) -> Result<Arc<dyn ClientCertVerifier>> {
+    let mut roots = RootCertStore::empty();
+    for certificate in CertificateDer::pem_file_iter(path)? {
+        roots.add(certificate?)?;
+    }
+    let verifier =
+        WebPkiClientVerifier::builder_with_provider(Arc::new(roots), Arc::clone(provider));
+    Ok(verifier.allow_unauthenticated().build()?)
 }
 
 fn make_authority(authority: &Authority) -> Result<()> {

@@ -86,9 +86,6 @@ pub struct Classifier {
     pub enabled: bool,
     /// Folder with a signed model to use in place of the program's own.
     pub model: Option<PathBuf>,
-    /// File with the public half of the key that signs models, in place of the project's. The
-    /// program's own model needs none.
-    pub trust: Option<PathBuf>,
 }
 
 impl Default for Classifier {
@@ -96,7 +93,6 @@ impl Default for Classifier {
         Self {
             enabled: true,
             model: None,
-            trust: None,
         }
     }
 }

@@ -16,7 +16,7 @@ use wardline_classifier::model::{Bundle, Model, Refusal, Trust};
 use wardline_control::{ModelOrigin, ModelStatus, Refused, RefusedKind, bounds};
 
 use crate::clock;
-use crate::config::Config;
+use crate::config::{self, Config};
 use crate::state::{load_json, replace};
 
 /// In the state directory: the models that were put in use, and which of them counts.
@@ -66,13 +66,17 @@ struct Choice {
 }
 
 impl Models {
-    /// Reads whom to trust and the model that the configuration names, if it does.
+    /// Reads the model that the configuration names, if it does. Whom to trust is fixed when the
+    /// program is built.
     ///
     /// # Errors
-    /// The key or the model named by the configuration does not pass.
+    /// The model named by the configuration does not pass.
     pub fn open(config: &Config) -> Result<Self> {
-        let (trust, named) = (trust(config)?, &config.classifier.model);
-        let in_use = match named.as_ref().filter(|_| config.classifier.enabled) {
+        Self::trusting(Trust::project()?, &config.classifier, &config.state.dir)
+    }
+
+    fn trusting(trust: Trust, config: &config::Classifier, state: &Path) -> Result<Self> {
+        let in_use = match config.model.as_ref().filter(|_| config.enabled) {
             Some(folder) => {
                 let model = Model::load(folder, &trust)
                     .with_context(|| format!("classifier.model {} is refused", folder.display()))?;
@@ -81,9 +85,9 @@ impl Models {
             None => None,
         };
         Ok(Self {
-            enabled: config.classifier.enabled,
+            enabled: config.enabled,
             trust,
-            state: config.state.dir.clone(),
+            state: state.to_owned(),
             in_use: Mutex::new(in_use),
             begun: AtomicBool::new(false),
             offered: ArrayQueue::new(1),
@@ -333,15 +337,6 @@ impl InUse {
     }
 }
 
-fn trust(config: &Config) -> Result<Trust> {
-    let Some(file) = &config.classifier.trust else {
-        return Ok(Trust::project()?);
-    };
-    let refused = || format!("classifier.trust {} is refused", file.display());
-    let key = fs::read_to_string(file).with_context(refused)?;
-    Trust::keys([key.as_str()]).with_context(refused)
-}
-
 fn built_in() -> Option<InUse> {
     let model = Model::built_in();
     let model = model.inspect_err(|refusal| {
@@ -373,4 +368,117 @@ fn refused(refusal: Refusal) -> Refused {
 
 fn unavailable(message: &str) -> Refused {
     Refused::new(RefusedKind::Unavailable, message)
+}
+
+#[cfg(test)]
+mod tests {
+    use wardline_classifier::model::{Manifest, Signer};
+
+    use super::*;
+
+    /// Above the version of any model that the program was built with.
+    const NEW: u64 = 1_000_000;
+
+    fn signer() -> Signer {
+        Signer::new(&[7; 32])
+    }
+
+    /// The project's model, signed by the tests' own key under another version.
+    fn copy(folder: &Path, number: u64) -> PathBuf {
+        let project = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../models/wardline");
+        let folder = folder.join(number.to_string());
+        fs::create_dir(&folder).expect("a new folder");
+        for entry in fs::read_dir(&project).expect("the project's model") {
+            let path = entry.expect("a file").path();
+            let name = path.file_name().expect("a name");
+            fs::copy(&path, folder.join(name)).expect("copied");
+        }
+        let manifest = fs::read(folder.join("manifest.json")).expect("readable");
+        let manifest: Manifest = serde_json::from_slice(&manifest).expect("a manifest");
+        let sealed = signer().seal(&folder, number, manifest.heads);
+        sealed.expect("signed");
+        folder
+    }
+
+    /// As after a start with this state directory.
+    fn begun(state: &Path) -> Arc<Models> {
+        let trust = Trust::keys([signer().public_half().as_str()]).expect("a key");
+        let models = Models::trusting(trust, &config::Classifier::default(), state);
+        let models = Arc::new(models.expect("nothing is named"));
+        models.begin().expect("there is a model");
+        models
+    }
+
+    /// Asks for a model; the classifier says of it whether it runs.
+    async fn activate(
+        models: &Arc<Models>,
+        folder: Option<&Path>,
+        runs: bool,
+    ) -> Result<ModelStatus, Refused> {
+        let folder = folder.map(|folder| folder.display().to_string());
+        let asked = tokio::spawn(Arc::clone(models).activate(folder));
+        while !asked.is_finished() {
+            if let Some(offer) = models.next_offer() {
+                let answer = runs.then_some(()).ok_or(Refusal::Schema);
+                offer.done.send(answer).expect("somebody waits");
+            }
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+        asked.await.expect("no panic")
+    }
+
+    #[tokio::test]
+    async fn a_newer_model_is_remembered_and_an_older_one_refused() {
+        let temp = tempfile::tempdir().expect("a directory");
+        let [older, newer] = [NEW, NEW + 1].map(|number| copy(temp.path(), number));
+        let state = temp.path().join("state");
+        fs::create_dir(&state).expect("a directory");
+        let models = begun(&state);
+        let built_in = models.status().expect("one is in use");
+        assert_eq!(built_in.origin, ModelOrigin::BuiltIn);
+
+        let taken = activate(&models, Some(&newer), true).await.expect("taken");
+        assert_eq!((taken.number, taken.origin), (NEW + 1, ModelOrigin::Folder));
+        assert_ne!(taken.key_id, built_in.key_id);
+        for folder in [Some(older.as_path()), None] {
+            let refused = activate(&models, folder, true).await.expect_err("older");
+            assert!(refused.message.contains("do not go back"), "{refused}");
+        }
+        assert_eq!(models.status(), Ok(taken.clone()));
+        fs::remove_dir_all(&newer).expect("removed");
+        assert_eq!(begun(&state).status(), Ok(taken));
+    }
+
+    #[tokio::test]
+    async fn what_the_classifier_cannot_run_is_not_remembered() {
+        let temp = tempfile::tempdir().expect("a directory");
+        let [first, second] = [NEW, NEW + 1].map(|number| copy(temp.path(), number));
+        let models = begun(temp.path());
+        let good = activate(&models, Some(&first), true).await.expect("taken");
+        let refused = activate(&models, Some(&second), false).await;
+        refused.expect_err("it does not run");
+        assert_eq!(models.status(), Ok(good.clone()));
+        assert_eq!(begun(temp.path()).status(), Ok(good));
+    }
+
+    #[test]
+    fn what_is_remembered_gives_way_to_a_newer_program_and_to_a_damaged_file() {
+        let temp = tempfile::tempdir().expect("a directory");
+        let models = begun(temp.path());
+        let built_in = models.status().expect("in use");
+        let old = Bundle::read(&copy(temp.path(), 0), &models.trust).expect("it passes");
+        models.keep(&old).expect("kept");
+        let choice = Choice {
+            directory: Some(old.id()),
+            activated_us: 1,
+        };
+        models.remember(Some(&choice)).expect("remembered");
+        let is_built_in = || {
+            let status = begun(temp.path()).status().expect("in use");
+            (status.origin, status.number) == (ModelOrigin::BuiltIn, built_in.number)
+        };
+        assert!(is_built_in(), "the program's is newer");
+        fs::write(temp.path().join(CHOICE), "{").expect("written");
+        assert!(is_built_in(), "nobody knows what was in use");
+    }
 }

@@ -1,5 +1,6 @@
 //! What can be typed.
 
+use std::ffi::OsString;
 use std::io::{self, Write};
 use std::net::IpAddr;
 use std::path::PathBuf;
@@ -36,7 +37,18 @@ pub(crate) struct ControlArgs {
 pub(crate) enum Command {
     /// Start the packet process (runs `wardline-fastpath` with these arguments)
     #[command(disable_help_flag = true)]
-    Fastpath(FastpathArgs),
+    Fastpath(SiblingArgs),
+    /// Start the management plane: REST API, inventory, audit (runs `wardline-mgmt` with these
+    /// arguments)
+    #[command(disable_help_flag = true)]
+    Mgmt(SiblingArgs),
+    /// Verify, export and report who changed what (runs `wardline-mgmt audit`)
+    #[command(disable_help_flag = true)]
+    Audit(SiblingArgs),
+    /// Collect what a maintainer needs, without secrets or patient data (runs `wardline-mgmt
+    /// support-bundle`)
+    #[command(disable_help_flag = true)]
+    SupportBundle(SiblingArgs),
     /// Ports, counters and the policy in force, at a glance
     Status,
     /// The devices seen, what they are and how they fare
@@ -72,14 +84,24 @@ pub(crate) enum Command {
 }
 
 #[derive(Debug, Args)]
-pub(crate) struct FastpathArgs {
-    /// Arguments of `wardline-fastpath`, such as --config FILE
+pub(crate) struct SiblingArgs {
+    /// Arguments of that program, such as --config FILE; --help lists them
     #[arg(
         trailing_var_arg = true,
         allow_hyphen_values = true,
         value_name = "ARGUMENT"
     )]
-    pub arguments: Vec<std::ffi::OsString>,
+    pub arguments: Vec<OsString>,
+}
+
+impl SiblingArgs {
+    /// The arguments behind the program's own subcommand.
+    pub(crate) fn behind(&self, subcommand: &str) -> Vec<OsString> {
+        let arguments = self.arguments.iter().cloned();
+        std::iter::once(subcommand.into())
+            .chain(arguments)
+            .collect()
+    }
 }
 
 #[derive(Debug, Args)]

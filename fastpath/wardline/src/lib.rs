@@ -10,13 +10,13 @@ mod control;
 mod devices;
 mod events;
 mod failure;
-mod fastpath;
 mod features;
 mod flows;
 mod model;
 mod policy;
 mod replay;
 mod role;
+mod sibling;
 mod status;
 mod stop;
 mod table;
@@ -58,7 +58,10 @@ fn flushed(cli: &Cli, mut out: impl Write) -> Result<(), Failure> {
 fn run(cli: &Cli, out: &mut dyn Write) -> Result<(), Failure> {
     let control = &cli.control;
     match &cli.command {
-        Command::Fastpath(args) => fastpath::run(args),
+        Command::Fastpath(args) => sibling::run(sibling::FASTPATH, args.arguments.clone()),
+        Command::Mgmt(args) => sibling::run(sibling::MGMT, args.arguments.clone()),
+        Command::Audit(args) => sibling::run(sibling::MGMT, args.behind("audit")),
+        Command::SupportBundle(args) => sibling::run(sibling::MGMT, args.behind("support-bundle")),
         Command::Status => status::run(control, out),
         Command::Devices(args) => devices::run(control, args, out),
         Command::Role(args) => role::run(control, &args.command, out),

@@ -1,7 +1,9 @@
 //! The description's frame, and what holds for all operations and need not be said at each.
 
 use utoipa::openapi::path::Operation;
-use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityRequirement, SecurityScheme};
+use utoipa::openapi::security::{
+    ApiKey, ApiKeyValue, HttpAuthScheme, HttpBuilder, SecurityRequirement, SecurityScheme,
+};
 use utoipa::openapi::{
     ComponentsBuilder, ContentBuilder, InfoBuilder, LicenseBuilder, OpenApi, OpenApiBuilder, RefOr,
     ResponseBuilder,
@@ -10,6 +12,7 @@ use utoipa::{PartialSchema as _, ToSchema as _};
 
 use super::problem::{Code, FieldError, Problem};
 use crate::auth::rules::{self, Access};
+use crate::auth::session;
 
 const ABOUT: &str = "What programs and the console ask of the management plane.\n\n\
     Answers that say no are problem details (RFC 9457) whose `code` does not change. Lists come in \
@@ -19,6 +22,16 @@ const ABOUT: &str = "What programs and the console ask of the management plane.\
 /// Title, licence, credentials.
 pub(super) fn frame() -> OpenApi {
     let bearer = HttpBuilder::new().scheme(HttpAuthScheme::Bearer).build();
+    let cookie = ApiKeyValue::with_description(
+        session::COOKIE,
+        "Set by `POST /session`. Changes also want `X-Wardline-CSRF`, with the value that \
+         `GET /session` gives.",
+    );
+    let certificate = SecurityScheme::MutualTls {
+        description: Some("Of an authority in `listen.client_ca`, listed here.".to_owned()),
+        deprecated: None,
+        extensions: None,
+    };
     let info = InfoBuilder::new()
         .title("Wardline management")
         .version(env!("CARGO_PKG_VERSION"))
@@ -34,6 +47,8 @@ pub(super) fn frame() -> OpenApi {
         .components(Some(
             ComponentsBuilder::new()
                 .security_scheme("token", SecurityScheme::Http(bearer))
+                .security_scheme("session", SecurityScheme::ApiKey(ApiKey::Cookie(cookie)))
+                .security_scheme("certificate", certificate)
                 .schema(Problem::name(), Problem::schema())
                 .schema(FieldError::name(), FieldError::schema())
                 .schema(Code::name(), Code::schema())
@@ -86,7 +101,9 @@ fn answers(operation: &mut Operation, has_id: bool, writes: bool) {
     if rules::of(&id) != Access::Public {
         add("401", "No credentials, or they do not hold");
         add("403", "The credentials do not suffice");
-        operation.security = Some(vec![SecurityRequirement::new::<_, _, String>("token", [])]);
+        let schemes = ["token", "session", "certificate"];
+        let any = schemes.map(|scheme| SecurityRequirement::new::<_, _, String>(scheme, []));
+        operation.security = Some(any.to_vec());
     }
     if has_id {
         add("404", "There is no such thing");

@@ -20,6 +20,8 @@ use crate::live::{Heard, Topic};
 
 /// Events taken from the ring at a time.
 const PORTION: usize = 64;
+/// How long a stream lasts. Whoever may no longer listen is found out when it comes back.
+const LONGEST: Duration = Duration::from_secs(300);
 /// How often a silent stream says that it is alive.
 const ALIVE: Duration = Duration::from_secs(15);
 
@@ -42,7 +44,7 @@ pub struct EventQuery {
 /// Each event has its topic as `event`, JSON as `data`, and an `id` to come back with as
 /// `Last-Event-ID`. A client that reads too slowly, or comes back too late, gets an event `lost`
 /// with the number of events it missed, after which the stream ends: read the lists again, then
-/// listen anew.
+/// listen anew. After five minutes a stream ends by itself; come back with the last `id`.
 #[utoipa::path(get, path = "/events", tag = "events",
     params(EventQuery, ("Last-Event-ID" = Option<String>, Header, description = "Go on behind it")),
     responses((status = 200, description = "The stream", body = String,
@@ -86,6 +88,7 @@ async fn stream_events(
         }
     });
     let events = batches.flat_map(|batch| stream::iter(batch.into_iter().map(Ok)));
+    let events = events.take_until(tokio::time::sleep(LONGEST));
     Ok(Sse::new(events).keep_alive(KeepAlive::new().interval(ALIVE)))
 }
 

@@ -5,12 +5,15 @@
 //! can change has an `ETag` and wants `If-Match`; bodies and parameters are read strictly
 //! ([`request`]).
 
+mod access;
 pub(crate) mod alerts;
 mod audit;
 mod captures;
 mod devices;
 mod document;
+mod drain;
 mod events;
+pub mod flows;
 pub(crate) mod jobs;
 mod models;
 mod modes;
@@ -49,11 +52,13 @@ const CONTENT_POLICY: &str = "default-src 'none'; script-src 'self'; style-src '
 /// Everything that can be asked.
 fn operations() -> OpenApiRouter<Shared> {
     let api = OpenApiRouter::new()
+        .merge(access::operations())
         .merge(alerts::operations())
         .merge(audit::operations())
         .merge(captures::operations())
         .merge(devices::operations())
         .merge(events::operations())
+        .merge(flows::operations())
         .merge(jobs::operations())
         .merge(models::operations())
         .merge(modes::operations())
@@ -90,6 +95,7 @@ pub fn router(app: Shared) -> Router {
         .fallback(nothing_there)
         .layer(CatchPanicLayer::custom(panicked))
         .layer(middleware::map_response(headers))
+        .layer(middleware::from_fn(drain::drain))
 }
 
 /// The description of this API (OpenAPI 3.1)

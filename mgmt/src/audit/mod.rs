@@ -5,6 +5,8 @@
 //! and hash. The newest of them, the *head*, is also kept in a file beside the database (and goes
 //! to whoever receives the events), so that cutting off the end is found out as well.
 
+pub mod log;
+pub mod report;
 mod signer;
 mod verify;
 

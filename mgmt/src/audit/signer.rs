@@ -28,6 +28,14 @@ pub struct Head {
     pub signature: String,
 }
 
+impl Head {
+    /// The head that is kept in a state directory, if it is there and can be read.
+    pub fn beside(dir: &Path) -> Option<Self> {
+        let text = fs::read_to_string(dir.join(HEAD)).ok()?;
+        serde_json::from_str(&text).ok()
+    }
+}
+
 /// Signs records and remembers the head.
 pub struct Signer {
     key: SigningKey,
@@ -117,13 +125,9 @@ pub(super) fn read_public(text: &str) -> Option<VerifyingKey> {
     VerifyingKey::from_bytes(&bytes.try_into().ok()?).ok()
 }
 
-/// The public key and the head beside a database, as far as they are there.
-pub(super) fn beside(dir: &Path) -> (Option<String>, Option<Head>) {
-    let head = fs::read_to_string(dir.join(HEAD)).ok();
-    (
-        fs::read_to_string(dir.join(PUBLIC)).ok(),
-        head.and_then(|text| serde_json::from_str(&text).ok()),
-    )
+/// The public key in a state directory, if it is there.
+pub(super) fn public_beside(dir: &Path) -> Option<String> {
+    fs::read_to_string(dir.join(PUBLIC)).ok()
 }
 
 fn read_key(text: &str) -> std::io::Result<SigningKey> {

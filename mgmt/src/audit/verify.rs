@@ -80,23 +80,25 @@ impl Verifier {
     /// # Errors
     /// When there is no public key.
     pub fn beside(dir: &Path) -> Result<Self, String> {
-        let (public, head) = signer::beside(dir);
-        let public = public.ok_or_else(|| format!("no audit.pub in {}", dir.display()))?;
-        Self::new(&public, head)
+        Self::new(&public_key(dir)?, Head::beside(dir))
     }
 
-    /// Looks at the next record.
-    pub fn take(&mut self, line: &Line) {
-        self.verdict.records += 1;
-        let body: Body = match serde_json::from_str(&line.body) {
-            Ok(body) => body,
-            Err(_) => {
-                self.find(self.expected, "its text is no audit record");
-                self.expected += 1;
-                self.previous.clone_from(&line.hash);
-                return;
-            }
+    /// With the public key in a state directory, for a copy that is older than its head.
+    ///
+    /// # Errors
+    /// When there is no public key.
+    pub fn alone(dir: &Path) -> Result<Self, String> {
+        Self::new(&public_key(dir)?, None)
+    }
+
+    /// Looks at the next record, and gives back what it says, if it says anything.
+    pub fn take(&mut self, line: &Line) -> Option<Body> {
+        let Ok(body) = serde_json::from_str::<Body>(&line.body) else {
+            self.take_unreadable();
+            self.previous.clone_from(&line.hash);
+            return None;
         };
+        self.verdict.records += 1;
         if body.seq > self.expected {
             let missing = self.expected..body.seq;
             let what = if missing.end - missing.start == 1 {
@@ -126,6 +128,14 @@ impl Verifier {
         self.previous.clone_from(&line.hash);
         self.expected = body.seq + 1;
         self.verdict.last = body.seq;
+        Some(body)
+    }
+
+    /// The next record is not even one.
+    pub fn take_unreadable(&mut self) {
+        self.verdict.records += 1;
+        self.find(self.expected, "its text is no audit record");
+        self.expected += 1;
     }
 
     /// All records were given.
@@ -140,7 +150,7 @@ impl Verifier {
         self.verdict
     }
 
-    fn find(&mut self, seq: i64, what: &str) {
+    pub(super) fn find(&mut self, seq: i64, what: &str) {
         if self.verdict.findings.len() < FINDINGS {
             self.verdict.findings.push(Finding {
                 seq,
@@ -148,6 +158,10 @@ impl Verifier {
             });
         }
     }
+}
+
+fn public_key(dir: &Path) -> Result<String, String> {
+    signer::public_beside(dir).ok_or_else(|| format!("no audit.pub in {}", dir.display()))
 }
 
 #[cfg(test)]
@@ -189,8 +203,8 @@ mod tests {
     }
 
     fn findings(dir: &Path, lines: &[Line], head: Option<Head>) -> Vec<(i64, String)> {
-        let (public, _) = signer::beside(dir);
-        let mut verifier = Verifier::new(&public.expect("a key"), head).expect("a key");
+        let public = public_key(dir).expect("a key");
+        let mut verifier = Verifier::new(&public, head).expect("a key");
         for line in lines {
             verifier.take(line);
         }

@@ -1,19 +1,28 @@
 //! Who may do what. One middleware ([`Gate::guard`]) finds the operation a request means, who
 //! sends it, and what [`rules`] says; a handler that runs was allowed to.
 
+pub mod certificate;
 mod credential;
+pub mod login;
+pub mod oidc;
 pub mod password;
 pub mod rules;
+pub mod session;
+pub mod setup;
+pub mod throttle;
 pub mod token;
+pub mod user;
 
 use std::collections::HashMap;
 use std::net::{IpAddr, SocketAddr};
+use std::time::Instant;
 
 use axum::extract::{ConnectInfo, FromRequestParts, MatchedPath, Request, State};
 use axum::http::request::Parts;
 use axum::http::{Extensions, Method};
 use axum::middleware::Next;
 use axum::response::Response;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use utoipa::openapi::{HttpMethod, OpenApi};
@@ -21,11 +30,23 @@ use utoipa::openapi::{HttpMethod, OpenApi};
 use crate::Shared;
 use crate::api::problem::{Code, Problem};
 use crate::store::Actor;
+use credential::Presented;
 use rules::Access;
 
 /// What somebody is allowed, in one word.
 #[derive(
-    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, ToSchema,
+    Debug,
+    Clone,
+    Copy,
+    PartialEq,
+    Eq,
+    PartialOrd,
+    Ord,
+    Hash,
+    Serialize,
+    Deserialize,
+    JsonSchema,
+    ToSchema,
 )]
 #[serde(rename_all = "kebab-case")]
 pub enum Role {
@@ -92,14 +113,14 @@ impl Principal {
         }
     }
 
-    fn in_scope(&self, operation: &Operation) -> bool {
+    /// Whether a right on the operations of a tag is within what a token is narrowed to.
+    pub fn in_scope(&self, tag: &str, right: &str) -> bool {
         let Some(scopes) = &self.scopes else {
             return true;
         };
-        let wanted = if operation.writes { "write" } else { "read" };
         scopes.iter().any(|scope| {
-            let (tag, right) = scope.split_once(':').unwrap_or((scope, ""));
-            (tag == "*" || tag == operation.tag) && (right == wanted || right == "write")
+            let (of, has) = scope.split_once(':').unwrap_or((scope, ""));
+            (of == "*" || of == tag) && (has == right || has == "write")
         })
     }
 }
@@ -126,6 +147,13 @@ pub struct Operation {
     pub tag: String,
     /// Whether it changes something.
     pub writes: bool,
+}
+
+impl Operation {
+    /// The right that a scope must hold.
+    fn right(&self) -> &'static str {
+        if self.writes { "write" } else { "read" }
+    }
 }
 
 /// Finds operations and asks the rules.
@@ -158,13 +186,21 @@ impl Gate {
             return Ok(next.run(request).await);
         };
         let access = rules::of(&operation.id);
-        let address = address(request.extensions());
-        // Apart from the body, which only one thread at a time may hold.
-        let headers = request.headers().clone();
-        let principal = credential::check(&app, &headers, operation.writes, address).await;
+        let presented = Presented::by(&request, operation.writes);
+        let principal = presented.check(&app).await;
+        let pace = match &principal {
+            Ok(Some(principal)) => principal.who.clone(),
+            _ => throttle::network(presented.address),
+        };
+        if !app.login.pace.allows(&pace, Instant::now()) {
+            let detail = "Too many requests; go slower (`limits.requests_per_second`).";
+            return Err(Problem::new(Code::TooManyRequests, detail).retry_after_s(1));
+        }
         match principal {
             Ok(Some(principal)) => {
-                if !access.allows(principal.role) || !principal.in_scope(operation) {
+                if !access.allows(principal.role)
+                    || !principal.in_scope(&operation.tag, operation.right())
+                {
                     return Err(refusal(access, operation, &principal));
                 }
                 request.extensions_mut().insert(principal);
@@ -183,6 +219,13 @@ impl Gate {
         Ok(next.run(request).await)
     }
 
+    /// Whether operations have this tag.
+    pub fn has_tag(&self, tag: &str) -> bool {
+        self.operations
+            .values()
+            .any(|operation| operation.tag == tag)
+    }
+
     fn operation(&self, method: &Method, extensions: &Extensions) -> Option<&Operation> {
         let path = extensions.get::<MatchedPath>()?.as_str().to_owned();
         let method = if method == Method::HEAD {
@@ -196,8 +239,8 @@ impl Gate {
 
 fn refusal(access: Access, operation: &Operation, principal: &Principal) -> Problem {
     let detail = if access.allows(principal.role) {
-        let right = if operation.writes { "write" } else { "read" };
-        format!("The token lacks the scope `{}:{right}`.", operation.tag)
+        let (tag, right) = (&operation.tag, operation.right());
+        format!("The token lacks the scope `{tag}:{right}`.")
     } else {
         format!(
             "The role `{}` may not do this; it takes {}.",
@@ -206,6 +249,21 @@ fn refusal(access: Access, operation: &Operation, principal: &Principal) -> Prob
         )
     };
     Problem::new(Code::Forbidden, detail)
+}
+
+/// What names of users, tokens and certificates' programs look like, for the API's description.
+pub const NAME: &str = "^[a-z0-9][a-z0-9._@-]{0,63}$";
+
+/// What keeps a text from being a name, if anything does.
+pub fn unfit_name(name: &str) -> Option<&'static str> {
+    let plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit();
+    let fits = (1..=64).contains(&name.len())
+        && name.starts_with(plain)
+        && name.chars().all(|c| plain(c) || "._@-".contains(c));
+    (!fits).then_some(
+        "1 to 64 of the small letters a to z, digits, `.`, `_`, `@` and `-`; a letter or a digit \
+         first",
+    )
 }
 
 /// Where a request came from.

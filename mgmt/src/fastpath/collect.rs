@@ -6,17 +6,34 @@ use std::time::Duration;
 use wardline_control::bounds::{EVENT_WAIT_MS, PAGE};
 use wardline_control::{Client, DeviceView, EventKind, EventRecord};
 
+use super::flows::{Ledger, WRITE_EVERY};
 use crate::Shared;
+use crate::api::flows::make_role_map;
 use crate::live::Topic;
-use crate::store::{StoreError, device};
+use crate::store::{StoreError, device, flow};
 use crate::time::Time;
 
 /// A device whose only news is that it was seen again is written down this rarely, in seconds.
 const SEEN_AGAIN_S: i64 = 60;
+/// How often the history is looked at for what is too old or too much.
+const FORGET_EVERY: Duration = Duration::from_secs(60);
+/// Between two pieces of it, so that others get their turn.
+const FORGET_PAUSE: Duration = Duration::from_millis(200);
+/// How often the map by role is drawn.
+const DRAW_EVERY: Duration = Duration::from_secs(60);
 
 /// Collects until the process ends; never returns.
 pub async fn collect(app: Shared) {
-    tokio::join!(devices(&app), events(&app), super::alerts::collect(&app));
+    let ledger = Ledger::default();
+    tokio::join!(
+        devices(&app),
+        events(&app, &ledger),
+        conversations(&app, &ledger),
+        write_history(&app, &ledger),
+        forget_history(&app),
+        draw_map(&app),
+        super::alerts::collect(&app),
+    );
 }
 
 /// Looks at all devices again and again.
@@ -95,8 +112,67 @@ async fn write(app: &Shared, views: &[&DeviceView]) -> Result<(), StoreError> {
     Ok(())
 }
 
+/// Looks at all conversations again and again.
+async fn conversations(app: &Shared, ledger: &Ledger) {
+    let every = Duration::from_secs(app.config.fastpath.flows_every_s);
+    loop {
+        if let Err(error) = ledger.look(app).await {
+            tracing::debug!(%error, "the conversations could not be looked at");
+        }
+        tokio::time::sleep(every).await;
+    }
+}
+
+/// Writes the history again and again.
+async fn write_history(app: &Shared, ledger: &Ledger) {
+    loop {
+        tokio::time::sleep(WRITE_EVERY).await;
+        ledger.write(app).await;
+    }
+}
+
+/// Lets go of what is too old or too much, five minutes of history at a time.
+async fn forget_history(app: &Shared) {
+    loop {
+        match forget_some(app).await {
+            Ok(true) => tokio::time::sleep(FORGET_PAUSE).await,
+            Ok(false) => tokio::time::sleep(FORGET_EVERY).await,
+            Err(error) => {
+                tracing::warn!(%error, "the history cannot be shortened");
+                tokio::time::sleep(FORGET_EVERY).await;
+            }
+        }
+    }
+}
+
+async fn forget_some(app: &Shared) -> Result<bool, StoreError> {
+    let (history, limits) = (&app.store.history, &app.config.history);
+    let too_old = Time::now().seconds() - i64::from(limits.days) * 86_400;
+    if flow::forget(history, flow::bucket(too_old)).await? {
+        return Ok(true);
+    }
+    if flow::size(history).await? <= limits.mib * 1024 * 1024 {
+        return Ok(false);
+    }
+    match flow::oldest(history).await? {
+        Some(oldest) => flow::forget(history, oldest + 1).await,
+        None => Ok(false),
+    }
+}
+
+/// Draws the map by role again and again.
+async fn draw_map(app: &Shared) {
+    loop {
+        match make_role_map(app).await {
+            Ok(map) => drop(app.role_map.send_replace(map.into())),
+            Err(error) => tracing::warn!(%error, "the map cannot be drawn"),
+        }
+        tokio::time::sleep(DRAW_EVERY).await;
+    }
+}
+
 /// Passes on what happens.
-async fn events(app: &Shared) {
+async fn events(app: &Shared, ledger: &Ledger) {
     let (mut process, mut next) = (None, 0);
     loop {
         let client = app.fastpath.connected().await;
@@ -109,11 +185,13 @@ async fn events(app: &Shared) {
         match client.events(next, PAGE, EVENT_WAIT_MS).await {
             Ok(batch) => {
                 if batch.lost > 0 {
+                    ledger.lost(batch.lost);
                     let detail = serde_json::json!({ "lost": batch.lost });
                     app.live.tell(Topic::System, "events-lost", None, detail);
                 }
                 next = batch.next_seq;
                 for event in batch.events {
+                    ledger.take(&event);
                     pass_on(app, event).await;
                 }
             }

@@ -2,6 +2,7 @@
 
 mod alerts;
 mod collect;
+mod flows;
 
 use std::path::PathBuf;
 use std::time::Duration;

@@ -18,7 +18,12 @@ macro_rules! step {
 }
 
 /// Of the main database.
-pub(super) const MAIN: &[Step] = &[step!("main-0001-foundation"), step!("main-0002-policies")];
+pub(super) const MAIN: &[Step] = &[
+    step!("main-0001-foundation"),
+    step!("main-0002-access"),
+    step!("main-0002-policies"),
+    step!("main-0007-audit"),
+];
 
 /// Of the flow history.
 pub(super) const HISTORY: &[Step] = &[step!("history-0001-foundation")];
@@ -31,17 +36,9 @@ pub(super) async fn run(pool: &SqlitePool, steps: &[Step]) -> Result<(), StoreEr
     )
     .execute(pool)
     .await?;
-    let taken: Vec<(String,)> = sqlx::query_as("SELECT name FROM migration")
-        .fetch_all(pool)
-        .await?;
-    if let Some((unknown,)) = taken
-        .iter()
-        .find(|(name,)| steps.iter().all(|step| step.0 != name))
-    {
-        return Err(StoreError::Newer(unknown.clone()));
-    }
+    let taken = taken(pool, steps).await?;
     for (name, text) in steps {
-        if taken.iter().any(|(known,)| known == name) {
+        if taken.iter().any(|known| known == name) {
             continue;
         }
         let mut step = pool.begin_with("BEGIN IMMEDIATE").await?;
@@ -54,4 +51,21 @@ pub(super) async fn run(pool: &SqlitePool, steps: &[Step]) -> Result<(), StoreEr
         step.commit().await?;
     }
     Ok(())
+}
+
+/// The steps that were taken.
+///
+/// # Errors
+/// When there are some that only a newer version knows, or none are recorded.
+pub(super) async fn taken(pool: &SqlitePool, steps: &[Step]) -> Result<Vec<String>, StoreError> {
+    let taken: Vec<String> = sqlx::query_scalar("SELECT name FROM migration")
+        .fetch_all(pool)
+        .await?;
+    let unknown = taken
+        .iter()
+        .find(|name| steps.iter().all(|step| step.0 != name.as_str()));
+    match unknown {
+        Some(unknown) => Err(StoreError::Newer(unknown.clone())),
+        None => Ok(taken),
+    }
 }

@@ -10,8 +10,10 @@ mod change;
 pub mod device;
 pub mod flow;
 pub mod job;
+mod lock;
 mod migrate;
 pub mod policy;
+pub mod restore;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -20,14 +22,20 @@ use std::time::Duration;
 use sqlx::sqlite::{
     SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous,
 };
-use sqlx::{AssertSqlSafe, Sqlite, Transaction};
+use sqlx::{AssertSqlSafe, Connection as _, Sqlite, SqliteConnection, Transaction};
 
 pub use change::{Actor, Change, Record};
 
 use crate::audit::Signer;
 
+/// File of the main database in a state directory.
+pub const MAIN_FILE: &str = "wardline.db";
+/// File of the flow history.
+pub const HISTORY_FILE: &str = "history.db";
 /// Connections of each database that read.
 const READERS: u32 = 4;
+/// SQLite's code `SQLITE_IOERR_SHMSIZE`.
+const SHARED_MEMORY_SIZE: u32 = 4_874;
 /// How long one waits for another connection.
 const PATIENCE: Duration = Duration::from_secs(10);
 
@@ -39,6 +47,8 @@ pub struct Store {
     /// Flow history.
     pub history: Database,
     signer: Arc<Signer>,
+    /// Keeps a restore away.
+    _lock: lock::Lock,
 }
 
 /// One database.
@@ -90,6 +100,10 @@ impl From<sqlx::Error> for StoreError {
         }
         // SQLite's extended codes have the primary one in their low byte.
         let code = database.code().and_then(|code| code.parse::<u32>().ok());
+        // The journal's index could not grow, which is how a full disk may show first.
+        if code == Some(SHARED_MEMORY_SIZE) {
+            return Self::Full;
+        }
         match code.map(|code| code & 0xff) {
             Some(13) => Self::Full,
             Some(11 | 26) => Self::Damaged(database.message().to_owned()),
@@ -107,12 +121,13 @@ impl Store {
     /// is set aside instead.
     pub async fn open(dir: &Path) -> Result<Self, StoreError> {
         private_directory(dir)?;
+        let lock = lock::Lock::shared(dir)?;
         let signer = Arc::new(Signer::open(dir)?);
-        let main = Database::open(&dir.join("wardline.db"), migrate::MAIN).await?;
-        let path = dir.join("history.db");
+        let main = Database::open(&dir.join(MAIN_FILE), migrate::MAIN).await?;
+        let path = dir.join(HISTORY_FILE);
         let history = match Database::open(&path, migrate::HISTORY).await {
             Err(StoreError::Damaged(how)) => {
-                let aside = set_aside(&path)?;
+                let aside = set_aside(&path, "damaged")?;
                 tracing::error!(%how, aside = %aside.display(), "the flow history is damaged; a new one is begun");
                 Database::open(&path, migrate::HISTORY).await?
             }
@@ -122,6 +137,7 @@ impl Store {
             main,
             history,
             signer,
+            _lock: lock,
         })
     }
 
@@ -163,6 +179,7 @@ impl Database {
             SqlitePoolOptions::new()
                 .max_connections(count)
                 .acquire_timeout(PATIENCE)
+                .after_release(|connection, _| Box::pin(is_clean(connection)))
         };
         let write = pool(1).connect_with(options.clone()).await?;
         check(&write).await?;
@@ -237,6 +254,43 @@ impl Database {
     }
 }
 
+/// Whether a connection has nothing left over from whoever had it. A full disk makes SQLite roll
+/// back by itself; the connection then believes for ever that it is in a transaction.
+async fn is_clean(connection: &mut SqliteConnection) -> Result<bool, sqlx::Error> {
+    // Answered once the rollback of a dropped transaction is done.
+    connection.ping().await?;
+    Ok(!connection.is_in_transaction())
+}
+
+/// Opens a database to read it and nothing else, be it in use, a copy, or damaged.
+///
+/// # Errors
+/// When nothing of it can be read.
+pub async fn read_only(path: &Path) -> Result<SqlitePool, StoreError> {
+    let options = SqliteConnectOptions::new()
+        .filename(path)
+        .read_only(true)
+        .busy_timeout(PATIENCE);
+    match try_read(options.clone()).await {
+        // The journal's index cannot be made beside it. Without a journal there is no need to.
+        Err(StoreError::Other(_)) if !has_journal(path) => try_read(options.immutable(true)).await,
+        result => result,
+    }
+}
+
+async fn try_read(options: SqliteConnectOptions) -> Result<SqlitePool, StoreError> {
+    let pool = SqlitePoolOptions::new().max_connections(1);
+    let pool = pool.connect_with(options).await?;
+    sqlx::query("SELECT count(*) FROM sqlite_schema")
+        .fetch_one(&pool)
+        .await?;
+    Ok(pool)
+}
+
+fn has_journal(path: &Path) -> bool {
+    std::fs::metadata(format!("{}-wal", path.display())).is_ok_and(|journal| journal.len() > 0)
+}
+
 async fn check(pool: &SqlitePool) -> Result<(), StoreError> {
     let said: Vec<(String,)> = sqlx::query_as("PRAGMA quick_check(5)")
         .fetch_all(pool)
@@ -245,6 +299,12 @@ async fn check(pool: &SqlitePool) -> Result<(), StoreError> {
         Some((first,)) if first != "ok" => Err(StoreError::Damaged(first.clone())),
         _ => Ok(()),
     }
+}
+
+/// Whether a step of this name is known; anything else in its place is not ours to tell.
+pub(crate) fn is_step(name: &str) -> bool {
+    let mut steps = migrate::MAIN.iter().chain(migrate::HISTORY);
+    steps.any(|step| step.0 == name)
 }
 
 /// A statement put together from our own pieces; what comes from outside is bound, never pasted.
@@ -266,9 +326,9 @@ fn private_directory(dir: &Path) -> Result<(), StoreError> {
     std::fs::set_permissions(dir, PermissionsExt::from_mode(0o700)).map_err(failed)
 }
 
-/// Moves a database and its journals out of the way.
-fn set_aside(path: &Path) -> Result<PathBuf, StoreError> {
-    let aside = path.with_extension(format!("damaged-{}", crate::time::Time::now().seconds()));
+/// Moves a database and its journals out of the way, to a name that says why.
+fn set_aside(path: &Path, why: &str) -> Result<PathBuf, StoreError> {
+    let aside = path.with_extension(format!("{why}-{}", crate::time::Time::now().seconds()));
     for (suffix, needed) in [("", true), ("-wal", false), ("-shm", false)] {
         let with = |path: &Path| PathBuf::from(format!("{}{suffix}", path.display()));
         match std::fs::rename(with(path), with(&aside)) {

@@ -9,7 +9,7 @@ use crate::support::{Server, problem};
 
 const KEY: &str = "/devices/00-09-fb-00-00-01.10";
 
-async fn with_devices(count: u32) -> Server {
+pub async fn with_devices(count: u32) -> Server {
     let server = Server::start().await;
     let played = server.played.as_ref().expect("played");
     played.stage().devices = (1..=count).map(device).collect();
@@ -113,4 +113,21 @@ async fn a_crash_loses_nothing_that_was_acknowledged() {
     assert_eq!(answer.status(), 200);
     server.crash().await;
     assert_eq!(server.read(KEY).await["location"], "ICU 3");
+}
+
+#[tokio::test]
+async fn whoever_is_refused_while_sending_learns_why() {
+    let server = with_devices(1).await;
+    let notes = "x".repeat(900_000);
+    let send = || {
+        server
+            .anonymous(Method::PATCH, KEY)
+            .json(&json!({ "notes": notes }))
+            .send()
+    };
+    // One that was answered must not have reset the connection of the next.
+    for _ in 0..20 {
+        let answer = send().await.expect("an answer, not a broken connection");
+        assert_eq!(problem(answer).await.0, 401);
+    }
 }

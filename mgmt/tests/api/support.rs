@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Command, Output, Stdio};
 use std::sync::MutexGuard;
 use std::time::Duration;
 
@@ -28,6 +28,31 @@ pub struct Server {
     pub base: String,
     pub client: Client,
     tokens: Vec<(Role, String)>,
+    env: Vec<(&'static str, String)>,
+}
+
+/// What a server starts from.
+#[derive(Debug)]
+pub struct Setup {
+    /// Where everything of it lies; the state directory is `state` in it.
+    pub dir: TempDir,
+    /// More lines on where it listens.
+    pub listen: String,
+    /// More lines of configuration.
+    pub config: String,
+    /// Variables of its environment.
+    pub env: Vec<(&'static str, String)>,
+}
+
+impl Default for Setup {
+    fn default() -> Self {
+        Self {
+            dir: tempfile::tempdir().expect("a folder"),
+            listen: String::new(),
+            config: String::new(),
+            env: Vec::new(),
+        }
+    }
 }
 
 impl Server {
@@ -38,7 +63,31 @@ impl Server {
 
     /// As [`Server::start`], with more lines of configuration.
     pub async fn start_with(more: &str) -> Self {
-        let dir = tempfile::tempdir().expect("a folder");
+        Self::start_from(Setup {
+            config: more.to_owned(),
+            ..Setup::default()
+        })
+        .await
+    }
+
+    /// As [`Server::start_with`], with more lines on where it listens.
+    pub async fn start_listening(listen: &str, more: &str) -> Self {
+        Self::start_from(Setup {
+            listen: listen.to_owned(),
+            config: more.to_owned(),
+            ..Setup::default()
+        })
+        .await
+    }
+
+    /// As [`Server::start`], from what a test prepared.
+    pub async fn start_from(setup: Setup) -> Self {
+        let Setup {
+            dir,
+            listen,
+            config,
+            env,
+        } = setup;
         let played = Played::start(&dir.path().join("fastpath.sock"));
         let mut tokens = Vec::new();
         let store = Store::open(&dir.path().join("state"))
@@ -59,13 +108,13 @@ impl Server {
         }
         store.close().await;
         let config = format!(
-            "[listen]\naddress = \"127.0.0.1:0\"\n[state]\ndir = \"{dir}/state\"\n\
+            "[listen]\naddress = \"127.0.0.1:0\"\n{listen}[state]\ndir = \"{dir}/state\"\n\
              [fastpath]\nsocket = \"{dir}/fastpath.sock\"\ndevices_every_s = 1\n\
-             flows_every_s = 1\n{more}",
+             flows_every_s = 1\n{config}",
             dir = dir.path().display()
         );
         fs::write(dir.path().join("mgmt.toml"), config).expect("written");
-        let (process, base, client) = launch(dir.path()).await;
+        let (process, base, client) = launch(dir.path(), &env).await;
         Self {
             process,
             dir,
@@ -73,18 +122,19 @@ impl Server {
             base,
             client,
             tokens,
+            env,
         }
     }
 
     /// A request with the token of a role.
     pub fn request(&self, role: Role, method: Method, path: &str) -> RequestBuilder {
-        let token = &self
-            .tokens
-            .iter()
-            .find(|token| token.0 == role)
-            .expect("one each")
-            .1;
-        self.anonymous(method, path).bearer_auth(token)
+        self.anonymous(method, path).bearer_auth(self.token(role))
+    }
+
+    /// The token of a role.
+    pub fn token(&self, role: Role) -> &str {
+        let mut tokens = self.tokens.iter();
+        &tokens.find(|token| token.0 == role).expect("one each").1
     }
 
     /// A request without credentials.
@@ -134,11 +184,52 @@ impl Server {
         fs::read_to_string(self.dir.path().join("log")).expect("a log")
     }
 
-    /// Kills the process as a crash would, and starts it again.
-    pub async fn crash(&mut self) {
+    /// Everything it has said to whoever started it.
+    pub fn console(&self) -> String {
+        fs::read_to_string(self.dir.path().join("console")).expect("a console")
+    }
+
+    /// The certificate authority to trust.
+    pub fn authority(&self) -> reqwest::Certificate {
+        authority(&self.state().join("tls/ca.pem"))
+    }
+
+    /// Its database, beside the running process.
+    pub async fn store(&self) -> Store {
+        Store::open(&self.state()).await.expect("a store")
+    }
+
+    /// Id of the process.
+    pub fn pid(&self) -> u32 {
+        self.process.id()
+    }
+
+    /// Kills the process as a crash would.
+    pub fn kill(&mut self) {
         self.process.kill().expect("killed");
         self.process.wait().expect("gone");
-        (self.process, self.base, self.client) = launch(self.dir.path()).await;
+    }
+
+    /// Starts the process again.
+    pub async fn start_again(&mut self) {
+        let launched = launch(self.dir.path(), &self.env).await;
+        (self.process, self.base, self.client) = launched;
+    }
+
+    /// Kills the process as a crash would, and starts it again.
+    pub async fn crash(&mut self) {
+        self.kill();
+        self.start_again().await;
+    }
+
+    /// Runs a command of the program, beside the one that serves, to its end.
+    pub fn command(&self, args: &[&str]) -> Output {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_wardline-mgmt"));
+        command.args(args).stdin(Stdio::null());
+        command
+            .arg("--config")
+            .arg(self.dir.path().join("mgmt.toml"));
+        command.output().expect("the program")
     }
 
     /// The fast path goes away.
@@ -193,22 +284,22 @@ impl Drop for Server {
     }
 }
 
-async fn launch(dir: &Path) -> (Child, String, Client) {
+async fn launch(dir: &Path, env: &[(&str, String)]) -> (Child, String, Client) {
     let (ready, log) = (dir.join("ready.json"), dir.join("log"));
     let _ = fs::remove_file(&ready);
-    let log = fs::OpenOptions::new()
-        .create(true)
-        .append(true)
-        .open(log)
-        .expect("a log");
+    let append = |path: PathBuf| {
+        let mut options = fs::OpenOptions::new();
+        options.create(true).append(true).open(path).expect("a log")
+    };
     let mut process = Command::new(env!("CARGO_BIN_EXE_wardline-mgmt"))
         .arg("--config")
         .arg(dir.join("mgmt.toml"))
         .arg("--ready")
         .arg(&ready)
+        .envs(env.iter().map(|(name, value)| (name, value)))
         .stdin(Stdio::null())
-        .stdout(log.try_clone().expect("a log"))
-        .stderr(log)
+        .stdout(append(dir.join("console")))
+        .stderr(append(log))
         .spawn()
         .expect("the program");
     let end = tokio::time::Instant::now() + PATIENCE;
@@ -224,13 +315,40 @@ async fn launch(dir: &Path) -> (Child, String, Client) {
         }
         tokio::time::sleep(Duration::from_millis(20)).await;
     };
-    let certificate = fs::read(ready["ca_certificate"].as_str().expect("its own")).expect("read");
+    let certificate = authority(Path::new(
+        ready["ca_certificate"].as_str().expect("its own"),
+    ));
     let client = Client::builder()
-        .tls_certs_only([reqwest::Certificate::from_pem(&certificate).expect("a certificate")])
+        .tls_certs_only([certificate])
         .build()
         .expect("a client");
     let base = ready["address"].as_str().expect("an address").to_owned();
     (process, base, client)
+}
+
+fn authority(path: &Path) -> reqwest::Certificate {
+    reqwest::Certificate::from_pem(&fs::read(path).expect("read")).expect("a certificate")
+}
+
+/// A program of the laboratory's Python environment, which `cargo xtask setup` makes; says so
+/// where it is not there.
+pub fn python(test: &str) -> Option<PathBuf> {
+    let made_by_setup = || {
+        let target = Path::new(env!("CARGO_BIN_EXE_wardline-mgmt"))
+            .ancestors()
+            .nth(2);
+        target.expect("cargo's folder").join("lab/venv")
+    };
+    let venv = std::env::var_os("WARDLINE_LAB_VENV").map_or_else(made_by_setup, PathBuf::from);
+    let python = venv.join("bin/python");
+    if python.exists() {
+        return Some(python);
+    }
+    eprintln!(
+        "SKIPPED: {test} needs {}: `cargo xtask setup` makes it",
+        python.display()
+    );
+    None
 }
 
 /// The code of a problem, with its status.

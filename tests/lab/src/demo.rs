@@ -2,13 +2,17 @@
 //!
 //! Without a person it plays for a given time, writes a report and says by its exit code whether
 //! care went on and every attack was stopped. With one it shows what happens until Ctrl-C.
-//! Either way everything it made is gone afterwards.
+//! Either way everything it made is gone afterwards. The management plane runs beside it, for whoever
+//! wants to look in.
 
 pub(crate) mod interrupt;
 mod live;
 mod report;
 
 use std::fs;
+use std::io::Write as _;
+use std::net::SocketAddr;
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard};
@@ -25,6 +29,7 @@ use crate::control::Control;
 use crate::exchange;
 use crate::layout::{HOSTS, Side};
 use crate::loss;
+use crate::mgmt::{self, Management};
 use crate::ward::{Options, Ward};
 
 /// The loss stream is played in pieces of so many seconds, so that its count is never old.
@@ -49,6 +54,8 @@ pub struct Play {
     pub ready: Option<PathBuf>,
     /// Policy in place of the ward's own.
     pub policy: Option<PathBuf>,
+    /// Where the management plane listens.
+    pub management: SocketAddr,
     /// Whether to draw what happens.
     pub live: bool,
 }
@@ -125,6 +132,7 @@ impl Score {
 struct Stage {
     ward: Option<Ward>,
     control: Control,
+    management: Management,
     ward_up: Duration,
 }
 
@@ -137,8 +145,12 @@ impl Stage {
             policy: play.policy.clone(),
             ..Options::default()
         })?;
-        let control = match Control::connect(&ward.control_socket()) {
-            Ok(control) => control,
+        let around = Control::connect(&ward.control_socket()).and_then(|control| {
+            let management = mgmt::start(&ward, &program("wardline-mgmt")?, play.management)?;
+            Ok((control, management))
+        });
+        let (control, management) = match around {
+            Ok(around) => around,
             Err(error) => {
                 ward.down()?;
                 return Err(error);
@@ -147,6 +159,7 @@ impl Stage {
         Ok(Self {
             ward: Some(ward),
             control,
+            management,
             ward_up: begin.elapsed(),
         })
     }
@@ -180,9 +193,15 @@ impl Stage {
                 "namespace": ward.ns("box").name(), "ward_port": "ward0", "core_port": "core0",
             },
             "internet": { "namespace": ward.ns("inet").name() },
+            "management": {
+                "address": self.management.address,
+                "ca_certificate": self.management.ca_certificate,
+                "token": self.management.token,
+            },
             "hosts": hosts,
         });
-        write_whole(file, &serde_json::to_string_pretty(&ready)?)
+        // The token is for whoever started the demo.
+        write_private(file, &serde_json::to_string_pretty(&ready)?)
     }
 
     fn play(&self, play: &Play, interrupt: &Interrupt, score: &Mutex<Score>) -> Result<()> {
@@ -204,7 +223,7 @@ impl Stage {
             });
             if play.live {
                 while !over() {
-                    live::draw(&self.control, &held(score));
+                    live::draw(&self.control, &self.management, &held(score));
                     interrupt.wait(REFRESH);
                 }
             }
@@ -221,7 +240,7 @@ impl Stage {
     }
 
     fn report(&self, score: Score) -> Result<Report> {
-        Report::new(score, &self.control, self.ward_up)
+        Report::new(score, &self.control, &self.management, self.ward_up)
     }
 
     fn strike(mut self) -> Result<()> {
@@ -291,26 +310,49 @@ fn held(score: &Mutex<Score>) -> MutexGuard<'_, Score> {
     score.lock().unwrap_or_else(|held| held.into_inner())
 }
 
-/// The gateway's program: cargo puts it beside ours.
+/// The gateway's program.
 ///
 /// # Errors
 /// When it is not there.
 pub fn gateway_program() -> Result<PathBuf> {
+    program("wardline-fastpath")
+}
+
+/// One of our programs: cargo puts it beside this one.
+fn program(name: &str) -> Result<PathBuf> {
     let own = std::env::current_exe().context("where this program lies")?;
-    let gateway = own.with_file_name("wardline-fastpath");
+    let program = own.with_file_name(name);
     ensure!(
-        gateway.exists(),
-        "{} is not there: build it with `cargo build --package wardline-fastpath`",
-        gateway.display()
+        program.exists(),
+        "{} is not there: build it with `cargo build --package {name}`",
+        program.display()
     );
-    Ok(gateway)
+    Ok(program)
 }
 
 /// Writes a file so that a reader sees all of it or nothing.
 pub(crate) fn write_whole(file: &Path, text: &str) -> Result<()> {
+    write_with_mode(file, text, 0o644)
+}
+
+/// The same, for its owner's eyes only.
+fn write_private(file: &Path, text: &str) -> Result<()> {
+    write_with_mode(file, text, 0o600)
+}
+
+fn write_with_mode(file: &Path, text: &str, mode: u32) -> Result<()> {
     let mut beside = file.as_os_str().to_owned();
     beside.push(".new");
-    fs::write(&beside, text)
-        .and_then(|()| fs::rename(&beside, file))
-        .with_context(|| format!("cannot write {}", file.display()))
+    let write = || {
+        // Left over from a run that was cut off, perhaps with another mode.
+        let _ = fs::remove_file(&beside);
+        let mut new = fs::OpenOptions::new()
+            .write(true)
+            .create_new(true)
+            .mode(mode)
+            .open(&beside)?;
+        new.write_all(text.as_bytes())?;
+        fs::rename(&beside, file)
+    };
+    write().with_context(|| format!("cannot write {}", file.display()))
 }

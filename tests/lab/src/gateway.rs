@@ -7,9 +7,9 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 
-use crate::policy;
 use crate::process::{self, Tracked};
 use crate::ward::Ward;
+use crate::{mgmt, policy};
 
 /// How long the gateway may take until its control socket answers.
 const START_LIMIT: Duration = Duration::from_secs(30);
@@ -92,10 +92,12 @@ fn write_config(ward: &Ward, initial: &Path) -> Result<PathBuf> {
     let config = format!(
         "[ports.ward]\ndriver = \"af_xdp\"\ninterface = \"ward0\"\n\n\
          [ports.core]\ndriver = \"af_xdp\"\ninterface = \"core0\"\n\n\
-         [control]\nsocket = \"{socket}\"\n\n\
+         [control]\nsocket = \"{socket}\"\nmode = 0o660\ngid = {management}\n\
+         allow_uids = [{management}]\n\n\
          [state]\ndir = \"{dir}/state\"\nheartbeat = \"{dir}/heartbeat\"\n\n\
          [policy]\ninitial = \"{initial}\"\n\n\
          [limits]\nmidstream_grace_s = {MIDSTREAM_GRACE_S}\n",
+        management = mgmt::user(),
         socket = ward.control_socket().display(),
         initial = initial.display(),
     );

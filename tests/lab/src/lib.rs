@@ -13,6 +13,7 @@ mod exchanges;
 pub mod gateway;
 pub mod layout;
 pub mod loss;
+pub mod mgmt;
 pub mod netns;
 pub mod policy;
 pub mod process;

@@ -1,6 +1,7 @@
 //! The trials from the command line: attacks, demo, controls, rules, resilience.
 
 use std::fs;
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -76,6 +77,9 @@ pub struct DemoArgs {
     /// Policy to enforce instead of the ward's own.
     #[arg(long, value_name = "FILE")]
     policy: Option<PathBuf>,
+    /// Where the management plane listens.
+    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:8443")]
+    management: SocketAddr,
 }
 
 fn attack_open_ward(arguments: &AttackArgs) -> Result<bool> {
@@ -205,6 +209,7 @@ fn show(arguments: DemoArgs) -> Result<bool> {
         json: arguments.json,
         ready: arguments.ready,
         policy: arguments.policy,
+        management: arguments.management,
         live: !arguments.headless,
     })
 }

@@ -5,7 +5,7 @@ use std::process::Command;
 
 use anyhow::{Context, Result};
 
-use crate::{stages, tools};
+use crate::tools;
 
 const PROGRAM: &str = "wardline-cost";
 /// The baseline, from the repository's root.
@@ -28,11 +28,7 @@ pub fn bless() -> Result<()> {
 }
 
 fn run(task: &str) -> Result<()> {
-    // The scope of the tests, so that nothing they built compiles again.
-    let build = ["build", "--bin", PROGRAM]
-        .into_iter()
-        .chain(stages::scope());
-    tools::run(tools::cargo()?.args(build))?;
+    tools::build_as_the_tests_do(&["--bin", PROGRAM])?;
     let mut command = Command::new(tools::program(PROGRAM)?);
     command.arg(task).arg(tools::root()?.join(BASELINE));
     tools::run(&mut command)

@@ -76,6 +76,9 @@ struct DemoArgs {
     /// A policy to enforce in place of the ward's own
     #[arg(long, value_name = "FILE")]
     policy: Option<PathBuf>,
+    /// Where the management plane listens [default: 127.0.0.1:8443]
+    #[arg(long, value_name = "ADDRESS")]
+    management: Option<std::net::SocketAddr>,
 }
 
 #[derive(Debug, Args)]
@@ -177,6 +180,9 @@ fn demo(args: &DemoArgs) -> Result<()> {
     }
     if let Some(seconds) = args.seconds {
         command.arg("--seconds").arg(seconds.to_string());
+    }
+    if let Some(address) = args.management {
+        command.arg("--management").arg(address.to_string());
     }
     let files = [
         ("--json", &args.json),

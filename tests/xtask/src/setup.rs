@@ -22,13 +22,16 @@ const PACKAGE_LISTS: [&str; 3] = [
 const BENCH_PACKAGES: &str = "bench/packages.txt";
 /// What the fuzzer is built with.
 const FUZZ_PACKAGES: &str = "classifier/fuzz/packages.txt";
-/// Pinned Python packages of the laboratory.
-const REQUIREMENTS: [&str; 2] = [
+/// Pinned Python packages of the laboratory, and of the tests of the management plane.
+const REQUIREMENTS: [&str; 3] = [
     "tests/lab/requirements.txt",
     "tests/lab/attacks/requirements.txt",
+    "mgmt/tests/requirements.txt",
 ];
 /// Those that models are trained with.
 const TRAINING_REQUIREMENTS: &str = "models/requirements.txt";
+/// The program that makes up requests for the API.
+const API_REQUIREMENTS: &str = "mgmt/tests/contract-requirements.txt";
 /// In the Python environment: the requirements it was made from.
 const MADE_FROM: &str = "made-from.txt";
 
@@ -60,6 +63,16 @@ pub fn run_for_training() -> Result<PathBuf> {
     let venv = tools::scratch()?.join("training-venv");
     make_venv(&venv, &requirement_files(&[TRAINING_REQUIREMENTS])?)?;
     Ok(venv)
+}
+
+/// What the API is tried out with, and nothing else: the program that makes up requests.
+///
+/// # Errors
+/// When the environment cannot be made.
+pub fn run_for_api() -> Result<PathBuf> {
+    let venv = tools::scratch()?.join("api-venv");
+    make_venv(&venv, &requirement_files(&[API_REQUIREMENTS])?)?;
+    Ok(venv.join("bin/schemathesis"))
 }
 
 /// What fuzzing needs, and nothing else.

@@ -161,6 +161,12 @@ fn check_ready(ready: &Value) -> Result<()> {
         ready["control_socket"].is_string(),
         "the ready file names no control socket"
     );
+    for part in ["address", "ca_certificate", "token"] {
+        ensure!(
+            ready["management"][part].is_string(),
+            "the ready file names no {part} of the management plane"
+        );
+    }
     Ok(())
 }
 

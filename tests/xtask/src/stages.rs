@@ -25,6 +25,8 @@ pub enum Stage {
     Clippy,
     /// Unit, property and integration tests of every crate
     Unit,
+    /// Every operation of the API against its description, with requests that are made up
+    Api,
     /// Instructions for each frame against the committed baseline, counted by callgrind
     Cost,
     /// The demo after one that was killed: exchanges succeed, attacks do not reach, nothing is lost
@@ -105,7 +107,7 @@ impl Stage {
     fn needs_root(self) -> bool {
         !matches!(
             self,
-            Self::Format | Self::Tidy | Self::Clippy | Self::Unit | Self::Cost
+            Self::Format | Self::Tidy | Self::Clippy | Self::Unit | Self::Api | Self::Cost
         )
     }
 
@@ -119,6 +121,7 @@ impl Stage {
                 cargo(args.chain(["--", "-D", "warnings"]))
             }
             Self::Unit => cargo(["test", "--no-fail-fast"].into_iter().chain(scope())),
+            Self::Api => try_out_the_api(),
             Self::Cost => cost::check(),
             Self::Demo => showcase::run(),
             Self::Interrupt => showcase::interrupt(),
@@ -152,6 +155,16 @@ pub fn scope() -> Option<&'static str> {
 
 fn cargo<'a>(args: impl IntoIterator<Item = &'a str>) -> Result<()> {
     tools::run(tools::cargo()?.args(args))
+}
+
+/// The same build as for the unit tests, so that nothing compiles for it.
+fn try_out_the_api() -> Result<()> {
+    let program = setup::run_for_api()?;
+    let mut command = tools::cargo()?;
+    command.arg("test").args(scope()).args(["--test", "api"]);
+    command.args(["--", "--ignored", "--nocapture", "--exact"]);
+    command.arg("contract::every_operation_keeps_to_its_description");
+    tools::run(command.env("WARDLINE_SCHEMATHESIS", program))
 }
 
 fn lab(args: &[&str]) -> Result<()> {

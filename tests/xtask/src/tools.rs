@@ -51,10 +51,17 @@ pub fn cargo() -> Result<Command> {
     Ok(command)
 }
 
-/// Builds all programs in one go, as the tests do: another choice of packages would ask for other
-/// features of their dependencies, and those would compile twice.
+/// Builds all programs in one go.
 pub fn build() -> Result<()> {
-    run(cargo()?.args(["build", "--bins"]).args(stages::scope()))
+    build_as_the_tests_do(&["--bins"])
+}
+
+/// Builds these programs together with the tests of every package: another choice would ask for
+/// other features of their dependencies, and those would compile twice.
+pub fn build_as_the_tests_do(programs: &[&str]) -> Result<()> {
+    let mut command = cargo()?;
+    command.args(["build", "--tests"]).args(programs);
+    run(command.args(stages::scope()))
 }
 
 /// Builds what a measurement needs as it is shipped, and says where the harness is.

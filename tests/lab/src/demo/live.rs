@@ -6,12 +6,13 @@ use wardline_control::{DeviceView, Status};
 
 use super::Score;
 use crate::control::Control;
+use crate::mgmt::Management;
 
 /// Clears the terminal and puts the cursor into its corner.
 const CLEAR: &str = "\x1b[2J\x1b[H";
 
 /// Draws the view once.
-pub fn draw(control: &Control, score: &Score) {
+pub fn draw(control: &Control, management: &Management, score: &Score) {
     let mut page = String::from(CLEAR);
     // Writing into a string cannot fail.
     let _ = match (control.status(), control.devices()) {
@@ -19,6 +20,13 @@ pub fn draw(control: &Control, score: &Score) {
         (Err(error), _) | (_, Err(error)) => writeln!(page, "the gateway is silent: {error:#}"),
     };
     let _ = write_score(&mut page, score);
+    let _ = writeln!(
+        page,
+        "\n  Management: {}  (trust {})\n  Token: {}",
+        management.address,
+        management.ca_certificate.display(),
+        management.token
+    );
     print!("{page}");
 }
 

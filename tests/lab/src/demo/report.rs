@@ -16,6 +16,7 @@ use crate::control::Control;
 use crate::exchange;
 use crate::layout::{HOSTS, Host, Side};
 use crate::loss;
+use crate::mgmt::{Management, Shown};
 
 /// Everything there is to say about one run.
 #[derive(Debug, Serialize)]
@@ -31,6 +32,8 @@ pub struct Report {
     policy: PolicyStatus,
     devices: Vec<DeviceView>,
     flows: Vec<FlowView>,
+    /// What the management plane shows of it.
+    management: Shown,
     /// Frames of both sides by the reason of their verdict.
     verdicts: ByReason,
     counters: Counters,
@@ -115,7 +118,12 @@ impl Allowed {
 
 impl Report {
     /// Asks the gateway for its side of the story.
-    pub(super) fn new(score: Score, control: &Control, ward_up: Duration) -> Result<Self> {
+    pub(super) fn new(
+        score: Score,
+        control: &Control,
+        management: &Management,
+        ward_up: Duration,
+    ) -> Result<Self> {
         let status = control.status()?;
         let mut report = Self {
             startup_ms: status.startup_ms,
@@ -127,6 +135,7 @@ impl Report {
             policy: status.policy,
             devices: control.devices()?,
             flows: control.flows()?,
+            management: management.shown()?,
             verdicts: sum(
                 &status.counters.ward.by_reason,
                 &status.counters.core.by_reason,
@@ -165,6 +174,12 @@ impl Report {
             let Loss { sent, lost, .. } = self.loss;
             faults.push(format!(
                 "{lost} of {sent} datagrams of an allowed stream were lost"
+            ));
+        }
+        let (shown, known) = (self.management.devices, self.devices.len());
+        if shown < known {
+            faults.push(format!(
+                "the management plane shows {shown} of {known} devices"
             ));
         }
         if !self.counters_add_up {
@@ -255,6 +270,8 @@ impl fmt::Display for Report {
             self.devices.len(),
             self.named()
         )?;
+        let Shown { devices, .. } = self.management;
+        writeln!(f, "mgmt    {devices} devices shown")?;
         for fault in &self.faults {
             writeln!(f, "FAULT   {fault}")?;
         }

@@ -1,28 +1,36 @@
-//! Becomes the packet process. It is a program of its own so that this one links no DPDK.
+//! Becomes one of the two processes. They are programs of their own so that this one links neither
+//! DPDK nor a database.
 
 use std::env;
+use std::ffi::OsString;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use crate::cli::FastpathArgs;
 use crate::failure::Failure;
 
-const PROGRAM: &str = "wardline-fastpath";
+/// The packet process.
+pub(crate) const FASTPATH: &str = "wardline-fastpath";
+/// The management plane.
+pub(crate) const MGMT: &str = "wardline-mgmt";
 
 /// Returns only when the program cannot be started.
-pub(crate) fn run(args: &FastpathArgs) -> Result<(), Failure> {
+pub(crate) fn run(
+    program: &str,
+    arguments: impl IntoIterator<Item = OsString>,
+) -> Result<(), Failure> {
     let program = find(
+        program,
         env::current_exe().ok().as_deref(),
         env::var_os("PATH").as_deref(),
     )
     .ok_or_else(|| {
         Failure::failed(format!(
-            "cannot find `{PROGRAM}` beside this program, in PATH or in libexec; \
-                 install it, or build it with `cargo build -p wardline-fastpath`"
+            "cannot find `{program}` beside this program, in PATH or in libexec; \
+                 install it, or build it with `cargo build -p {program}`"
         ))
     })?;
-    let error = Command::new(&program).args(&args.arguments).exec();
+    let error = Command::new(&program).args(arguments).exec();
     Err(Failure::failed(format!(
         "cannot start {}: {error}",
         program.display()
@@ -30,7 +38,7 @@ pub(crate) fn run(args: &FastpathArgs) -> Result<(), Failure> {
 }
 
 /// Beside this program first, so that a build never starts an installed version.
-fn find(this: Option<&Path>, path: Option<&std::ffi::OsStr>) -> Option<PathBuf> {
+fn find(program: &str, this: Option<&Path>, path: Option<&std::ffi::OsStr>) -> Option<PathBuf> {
     let beside = this
         .and_then(|exe| exe.canonicalize().ok())
         .and_then(|exe| exe.parent().map(Path::to_owned));
@@ -43,7 +51,7 @@ fn find(this: Option<&Path>, path: Option<&std::ffi::OsStr>) -> Option<PathBuf> 
         .chain(in_path)
         .chain(libexec)
         .chain([PathBuf::from("/usr/libexec/wardline")])
-        .map(|folder| folder.join(PROGRAM))
+        .map(|folder| folder.join(program))
         .find(|candidate| candidate.is_file())
 }
 
@@ -58,16 +66,19 @@ mod tests {
         let (near, far) = (folder.join("near"), folder.join("far"));
         for place in [&near, &far] {
             fs::create_dir_all(place).unwrap();
-            fs::write(place.join(PROGRAM), "").unwrap();
+            fs::write(place.join(FASTPATH), "").unwrap();
         }
         let this = near.join("wardline");
         fs::write(&this, "").unwrap();
-        let here = near.canonicalize().unwrap().join(PROGRAM);
-        assert_eq!(find(Some(&this), Some(far.as_os_str())), Some(here.clone()));
+        let here = near.canonicalize().unwrap().join(FASTPATH);
+        assert_eq!(
+            find(FASTPATH, Some(&this), Some(far.as_os_str())),
+            Some(here.clone())
+        );
         fs::remove_file(&here).unwrap();
         assert_eq!(
-            find(Some(&this), Some(far.as_os_str())),
-            Some(far.join(PROGRAM))
+            find(FASTPATH, Some(&this), Some(far.as_os_str())),
+            Some(far.join(FASTPATH))
         );
         fs::remove_dir_all(&folder).unwrap();
     }

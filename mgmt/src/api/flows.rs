@@ -1,0 +1,476 @@
+//! Who talked to whom, over what, and what was decided.
+
+use std::collections::{BTreeMap, HashMap};
+use std::net::IpAddr;
+
+use axum::Json;
+use axum::extract::State;
+use serde::{Deserialize, Serialize};
+use utoipa::{IntoParams, ToSchema};
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+use wardline_control::{FlowView, bounds};
+
+use super::page::{self, Page};
+use super::problem::Problem;
+use super::request::Query;
+use crate::Shared;
+use crate::store::device;
+use crate::store::flow::{self, FlowFilter, FlowPlace, FlowRow};
+use crate::time::Time;
+
+pub(super) fn operations() -> OpenApiRouter<Shared> {
+    OpenApiRouter::new()
+        .routes(routes!(list_flows))
+        .routes(routes!(list_live_flows))
+        .routes(routes!(list_edges))
+        .routes(routes!(read_role_map))
+}
+
+/// Conversations of a device with a peer, over a service, of five minutes.
+#[derive(Debug, Clone, Serialize, ToSchema)]
+pub struct Flow {
+    /// Begin of the five minutes.
+    pub begin: Time,
+    /// The device, as in `/devices/{key}`.
+    pub device: String,
+    /// Address of the other end; empty where the frames carry none.
+    pub peer: String,
+    /// Who began.
+    pub initiator: By,
+    /// IP protocol number; 0 if not IP.
+    pub protocol: u8,
+    /// Port of whoever did not begin; `type << 8 | code` of ICMP; EtherType if not IP.
+    pub port: u16,
+    /// What was done.
+    pub action: Action,
+    /// Why.
+    pub reason: String,
+    /// Conversations begun, or refused.
+    pub conversations: u64,
+    /// Frames from the device.
+    pub frames_sent: u64,
+    /// Bytes from the device.
+    pub bytes_sent: u64,
+    /// Frames to the device.
+    pub frames_got: u64,
+    /// Bytes to the device.
+    pub bytes_got: u64,
+}
+
+/// A line of the map: a device and a peer, over a service, over all time that is kept.
+#[derive(Debug, Clone, Serialize, ToSchema)]
+pub struct Edge {
+    /// The device, as in `/devices/{key}`.
+    pub device: String,
+    /// Address of the other end.
+    pub peer: String,
+    /// Who began.
+    pub initiator: By,
+    /// IP protocol number; 0 if not IP.
+    pub protocol: u8,
+    /// Port of whoever did not begin.
+    pub port: u16,
+    /// What was done.
+    pub action: Action,
+    /// Why.
+    pub reason: String,
+    /// Conversations begun, or refused.
+    pub conversations: u64,
+    /// Bytes from the device.
+    pub bytes_sent: u64,
+    /// Bytes to the device.
+    pub bytes_got: u64,
+    /// Begin of the first five minutes.
+    pub first: Time,
+    /// Begin of the last five minutes.
+    pub last: Time,
+}
+
+/// A line of the map by role.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
+pub struct RoleEdge {
+    /// Role of the devices; `unknown` for those without one.
+    pub role: String,
+    /// Class of the peers.
+    pub peers: PeerClass,
+    /// IP protocol number.
+    pub protocol: u8,
+    /// Port of whoever did not begin.
+    pub port: u16,
+    /// What was done.
+    pub action: Action,
+    /// Devices.
+    pub devices: u64,
+    /// Lines of the map by device.
+    pub edges: u64,
+    /// Conversations.
+    pub conversations: u64,
+    /// Bytes both ways.
+    pub bytes: u64,
+}
+
+/// The map by role.
+#[derive(Debug, Clone, Default, Serialize, ToSchema)]
+pub struct RoleMap {
+    /// When it was made; it is made anew every minute.
+    pub made: Time,
+    /// Its lines, most conversations first; at most 1,000.
+    pub edges: Vec<RoleEdge>,
+}
+
+/// Who began a conversation.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum By {
+    /// The device.
+    Device,
+    /// Its peer.
+    Peer,
+}
+
+/// What was done with frames.
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, ToSchema,
+)]
+#[serde(rename_all = "kebab-case")]
+pub enum Action {
+    /// They were let through.
+    Forward,
+    /// They were let through because the device does not enforce.
+    WouldDrop,
+    /// They were dropped.
+    Drop,
+}
+
+/// Classes of peers.
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, ToSchema,
+)]
+#[serde(rename_all = "kebab-case")]
+pub enum PeerClass {
+    /// A private or link-local address.
+    Inside,
+    /// Any other unicast address.
+    Outside,
+    /// A broadcast or multicast address.
+    Group,
+    /// No address.
+    None,
+}
+
+/// Which records.
+#[derive(Debug, Default, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub struct FlowQuery {
+    /// Of this device
+    pub device: Option<String>,
+    /// With this address
+    pub peer: Option<String>,
+    /// Begun by
+    #[param(inline)]
+    pub initiator: Option<By>,
+    /// With this IP protocol number
+    pub protocol: Option<u8>,
+    /// With this service port
+    pub port: Option<u16>,
+    /// With this action
+    #[param(inline)]
+    pub action: Option<Action>,
+    /// For this reason, such as `no-rule`
+    pub reason: Option<String>,
+    /// Not before
+    #[param(value_type = Option<String>, format = DateTime)]
+    pub since: Option<Time>,
+    /// Before
+    #[param(value_type = Option<String>, format = DateTime)]
+    pub until: Option<Time>,
+    /// Entries of a page
+    #[param(minimum = 1, maximum = 1000)]
+    pub limit: Option<u32>,
+    /// `next_cursor` of the page before, with the same parameters
+    pub cursor: Option<String>,
+}
+
+/// Which lines of the map.
+#[derive(Debug, Default, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub struct EdgeQuery {
+    /// Of this device
+    pub device: Option<String>,
+    /// With this address
+    pub peer: Option<String>,
+    /// Begun by
+    #[param(inline)]
+    pub initiator: Option<By>,
+    /// With this IP protocol number
+    pub protocol: Option<u8>,
+    /// With this service port
+    pub port: Option<u16>,
+    /// With this action
+    #[param(inline)]
+    pub action: Option<Action>,
+    /// For this reason
+    pub reason: Option<String>,
+    /// Seen since
+    #[param(value_type = Option<String>, format = DateTime)]
+    pub since: Option<Time>,
+    /// Entries of a page
+    #[param(minimum = 1, maximum = 1000)]
+    pub limit: Option<u32>,
+    /// `next_cursor` of the page before, with the same parameters
+    pub cursor: Option<String>,
+}
+
+/// Which conversations in progress.
+#[derive(Debug, Default, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub struct LiveQuery {
+    /// Of the devices with the MAC address of this one
+    pub device: Option<String>,
+    /// With this address at either end
+    pub address: Option<String>,
+    /// With this port at either end
+    pub port: Option<u16>,
+    /// With this IP protocol number
+    pub protocol: Option<u8>,
+    /// Entries of a page; a page may be empty and yet have a next one
+    #[param(minimum = 1, maximum = 1000)]
+    pub limit: Option<u32>,
+    /// `next_cursor` of the page before, with the same parameters
+    pub cursor: Option<String>,
+}
+
+/// The flow history, newest first
+#[utoipa::path(get, path = "/flows", tag = "flows", params(FlowQuery),
+    responses((status = 200, description = "A page of records", body = Page<Flow>)))]
+async fn list_flows(
+    State(app): State<Shared>,
+    Query(query): Query<FlowQuery>,
+) -> Result<Json<Page<Flow>>, Problem> {
+    let limit = page::limit(query.limit)?;
+    let after: Option<FlowPlace> = page::decode(query.cursor.as_deref())?;
+    let filter = FlowFilter {
+        device: known_device(query.device)?,
+        peer: known_peer(query.peer)?,
+        by_device: query.initiator.map(|by| by == By::Device),
+        protocol: query.protocol,
+        port: query.port,
+        action: query.action.map(|action| device::word(&action)),
+        reason: query.reason,
+        since_s: query.since.map(Time::seconds),
+        until_s: query.until.map(Time::seconds),
+    };
+    let rows = flow::history(&app.store.history, &filter, after.as_ref(), limit + 1).await?;
+    Ok(Json(Page::new(rows, limit, |row| row.place).map(record)))
+}
+
+/// Conversations in progress, as the fast path has them
+#[utoipa::path(get, path = "/flows/live", tag = "flows", params(LiveQuery),
+    responses((status = 200, description = "A page of conversations",
+        body = Page<serde_json::Value>)))]
+async fn list_live_flows(
+    State(app): State<Shared>,
+    Query(query): Query<LiveQuery>,
+) -> Result<Json<Page<FlowView>>, Problem> {
+    let limit = page::limit(query.limit)?;
+    let cursor: Option<u64> = page::decode(query.cursor.as_deref())?;
+    let key = known_device(query.device)?.and_then(|text| device::parse_key(&text));
+    let address = known_peer(query.address)?;
+    let filter = wardline_control::FlowFilter {
+        mac: key.map(|key| key.mac),
+        address: address.and_then(|text| text.parse().ok()),
+        port: query.port,
+        protocol: query.protocol,
+        reason: None,
+    };
+    let client = app.fastpath.client()?;
+    let limit = limit.min(bounds::PAGE);
+    let found = client.flows(filter, cursor.unwrap_or(0), limit).await?;
+    Ok(Json(Page {
+        items: found.flows,
+        next_cursor: found.next.as_ref().map(page::encode),
+    }))
+}
+
+/// The map of transaction flows, by device
+#[utoipa::path(get, path = "/map/edges", tag = "map", params(EdgeQuery),
+    responses((status = 200, description = "A page of the map", body = Page<Edge>)))]
+async fn list_edges(
+    State(app): State<Shared>,
+    Query(query): Query<EdgeQuery>,
+) -> Result<Json<Page<Edge>>, Problem> {
+    let limit = page::limit(query.limit)?;
+    let after: Option<FlowPlace> = page::decode(query.cursor.as_deref())?;
+    let filter = FlowFilter {
+        device: known_device(query.device)?,
+        peer: known_peer(query.peer)?,
+        by_device: query.initiator.map(|by| by == By::Device),
+        protocol: query.protocol,
+        port: query.port,
+        action: query.action.map(|action| device::word(&action)),
+        reason: query.reason,
+        since_s: query.since.map(Time::seconds),
+        until_s: None,
+    };
+    let rows = flow::edges(&app.store.history, &filter, after.as_ref(), limit + 1).await?;
+    Ok(Json(Page::new(rows, limit, |row| row.place).map(edge)))
+}
+
+/// The map of transaction flows, by role of the devices
+#[utoipa::path(get, path = "/map", tag = "map",
+    responses((status = 200, description = "The map", body = RoleMap)))]
+async fn read_role_map(State(app): State<Shared>) -> Json<RoleMap> {
+    Json(app.role_map.borrow().as_ref().clone())
+}
+
+fn known_device(text: Option<String>) -> Result<Option<String>, Problem> {
+    match text {
+        Some(text) if device::parse_key(&text).is_none() => Err(Problem::query(
+            "device",
+            "a key such as 00-09-fb-12-34-56 or 00-09-fb-12-34-56.10",
+        )),
+        text => Ok(text),
+    }
+}
+
+fn known_peer(text: Option<String>) -> Result<Option<String>, Problem> {
+    let Some(text) = text else { return Ok(None) };
+    match text.parse::<IpAddr>() {
+        Ok(address) => Ok(Some(address.to_canonical().to_string())),
+        Err(_) => Err(Problem::query("peer", "an IPv4 or IPv6 address")),
+    }
+}
+
+fn by(row: &FlowRow) -> By {
+    if row.by_device { By::Device } else { By::Peer }
+}
+
+fn action(name: &str) -> Action {
+    match name {
+        "drop" => Action::Drop,
+        "would-drop" => Action::WouldDrop,
+        _ => Action::Forward,
+    }
+}
+
+fn time(seconds: i64) -> Time {
+    Time::from_us(0).plus_s(seconds)
+}
+
+fn record(row: FlowRow) -> Flow {
+    Flow {
+        begin: time(row.span_s[0]),
+        initiator: by(&row),
+        protocol: row.protocol,
+        port: row.port,
+        action: action(&row.action),
+        conversations: row.sums.conversations,
+        frames_sent: row.sums.frames_sent,
+        bytes_sent: row.sums.bytes_sent,
+        frames_got: row.sums.frames_got,
+        bytes_got: row.sums.bytes_got,
+        device: row.device,
+        peer: row.peer,
+        reason: row.reason,
+    }
+}
+
+fn edge(row: FlowRow) -> Edge {
+    Edge {
+        initiator: by(&row),
+        protocol: row.protocol,
+        port: row.port,
+        action: action(&row.action),
+        conversations: row.sums.conversations,
+        bytes_sent: row.sums.bytes_sent,
+        bytes_got: row.sums.bytes_got,
+        first: time(row.span_s[0]),
+        last: time(row.span_s[1]),
+        device: row.device,
+        peer: row.peer,
+        reason: row.reason,
+    }
+}
+
+/// Lines of the map by role, at most.
+const ROLE_EDGES: usize = 1_000;
+/// Lines of the map by device that are read at a time.
+const PORTION: u32 = 1_000;
+
+/// Makes the map by role; reads all edges, a portion at a time.
+///
+/// # Errors
+/// When the database fails.
+pub async fn make_role_map(app: &Shared) -> Result<RoleMap, crate::store::StoreError> {
+    #[derive(Default)]
+    struct Sum {
+        devices: std::collections::HashSet<i64>,
+        edges: u64,
+        conversations: u64,
+        bytes: u64,
+    }
+    let roles: Vec<(String, String)> =
+        sqlx::query_as("SELECT key, coalesce(role, 'unknown') FROM device")
+            .fetch_all(app.store.main.read())
+            .await?;
+    let roles: HashMap<String, String> = roles.into_iter().collect();
+    let mut sums: BTreeMap<(String, PeerClass, u8, u16, Action), Sum> = BTreeMap::new();
+    let (filter, mut after) = (FlowFilter::default(), None);
+    loop {
+        let rows = flow::edges(&app.store.history, &filter, after.as_ref(), PORTION).await?;
+        let Some(last) = rows.last() else { break };
+        after = Some(last.place);
+        for row in rows {
+            let role = roles.get(&row.device).map_or("unknown", String::as_str);
+            let key = (
+                role.to_owned(),
+                class(&row.peer),
+                row.protocol,
+                row.port,
+                action(&row.action),
+            );
+            let sum = sums.entry(key).or_default();
+            sum.devices.insert(row.place[1]);
+            sum.edges += 1;
+            sum.conversations += row.sums.conversations;
+            sum.bytes += row.sums.bytes_sent + row.sums.bytes_got;
+        }
+    }
+    let edges = sums
+        .into_iter()
+        .map(|((role, peers, protocol, port, action), sum)| RoleEdge {
+            role,
+            peers,
+            protocol,
+            port,
+            action,
+            devices: sum.devices.len() as u64,
+            edges: sum.edges,
+            conversations: sum.conversations,
+            bytes: sum.bytes,
+        });
+    let mut edges: Vec<_> = edges.collect();
+    edges.sort_by_key(|edge| std::cmp::Reverse(edge.conversations));
+    edges.truncate(ROLE_EDGES);
+    Ok(RoleMap {
+        made: Time::now(),
+        edges,
+    })
+}
+
+fn class(peer: &str) -> PeerClass {
+    match peer.parse::<IpAddr>() {
+        Err(_) => PeerClass::None,
+        Ok(address) if address.is_multicast() => PeerClass::Group,
+        Ok(IpAddr::V4(v4)) if v4.is_broadcast() => PeerClass::Group,
+        Ok(IpAddr::V4(v4)) if v4.is_private() || v4.is_link_local() => PeerClass::Inside,
+        Ok(IpAddr::V6(v6)) if v6.is_unique_local() || v6.is_unicast_link_local() => {
+            PeerClass::Inside
+        }
+        Ok(_) => PeerClass::Outside,
+    }
+}
