@@ -51,10 +51,10 @@ async fn an_export_is_verified_without_the_appliance() {
         .lines()
         .map(|line| serde_json::from_str(line).expect("JSON"))
         .collect();
-    // Five tokens and three changes.
-    assert_eq!(lines.len(), 8);
+    // Five tokens, the setup code and three changes.
+    assert_eq!(lines.len(), 9);
     let (_, rest) = text(&server, "/audit/export?after=6").await;
-    assert!(export.ends_with(&rest) && rest.lines().count() == 2);
+    assert!(export.ends_with(&rest) && rest.lines().count() == 3);
 
     let file = server.dir().join("export.jsonl");
     let (file_name, key) = (file.display().to_string(), server.state().join("audit.pub"));
@@ -62,7 +62,7 @@ async fn an_export_is_verified_without_the_appliance() {
     fs::write(&file, &export).expect("written");
     let args = ["--file", &file_name, "--key", &key];
     let (code, verdict) = findings(&server, &args);
-    assert_eq!((code, verdict["records"].as_u64()), (Some(0), Some(8)));
+    assert_eq!((code, verdict["records"].as_u64()), (Some(0), Some(9)));
     let printed = server.command(&["audit", "export"]);
     assert_eq!(String::from_utf8_lossy(&printed.stdout), export);
 
@@ -94,7 +94,7 @@ async fn the_log_is_verified_while_the_service_runs_and_on_a_damaged_copy() {
     let (code, verdict) = findings(&server, &[]);
     assert_eq!(
         (code, verdict["last"].as_i64()),
-        (Some(0), Some(8)),
+        (Some(0), Some(9)),
         "{verdict:#}"
     );
     assert_eq!(verdict["findings"], json!([]));
@@ -132,7 +132,7 @@ async fn a_report_is_read_by_people_and_lets_nothing_in() {
     assert!(page.contains("<td>move 2</td>"), "{page}");
     let printed = server.command(&["audit", "report"]);
     let printed = String::from_utf8_lossy(&printed.stdout);
-    assert!(printed.contains("All 8 records were verified"), "{printed}");
+    assert!(printed.contains("All 9 records were verified"), "{printed}");
 
     let ask = |path: &str| server.request(Role::Auditor, Method::GET, path).send();
     let wrong = "/audit/report?since=2026-01-02T00:00:00Z&until=2026-01-01T00:00:00Z";
