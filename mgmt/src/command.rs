@@ -10,6 +10,9 @@ use crate::config::Config;
 use crate::store::{Actor, Record, Store, StoreError};
 use crate::time::Time;
 
+/// Hours that a token may hold.
+const HOURS: i64 = token::LONGEST_DAYS * 24;
+
 /// A token to be made.
 #[derive(Debug, clap::Args)]
 pub struct CreateToken {
@@ -20,7 +23,7 @@ pub struct CreateToken {
     #[arg(long, value_name = "ROLE", value_parser = role)]
     role: Role,
     /// How long it holds, in hours; at most a year
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(i64).range(1..=token::LONGEST_DAYS * 24))]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(i64).range(1..=HOURS))]
     hours: i64,
     /// What to narrow it to, such as devices:read; may be given several times
     #[arg(long = "scope", value_name = "SCOPE")]
