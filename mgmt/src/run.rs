@@ -1,5 +1,6 @@
 //! The order of a start and of a stop.
 
+use std::io::Write as _;
 use std::net::{SocketAddr, TcpListener};
 use std::path::Path;
 use std::sync::Arc;
@@ -82,7 +83,8 @@ pub async fn run(config: Config, ready: Option<&Path>) -> Result<()> {
 /// may go elsewhere, does not.
 async fn say_setup_code(store: &Store, dir: &Path) -> Result<()> {
     if let Some(code) = setup::prepare(store, dir).await? {
-        println!("{}", setup::words(&code, dir));
+        // Nobody may be listening; the file is there all the same.
+        let _ = writeln!(std::io::stdout(), "{}", setup::words(&code, dir));
     }
     Ok(())
 }

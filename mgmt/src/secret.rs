@@ -4,9 +4,6 @@ use data_encoding::{BASE64URL_NOPAD, HEXLOWER};
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use serde::{Deserialize, Deserializer};
 use sha2::{Digest, Sha256};
-use utoipa::openapi::schema::{KnownFormat, SchemaFormat, Type};
-use utoipa::openapi::{ObjectBuilder, RefOr, Schema};
-use utoipa::{PartialSchema, ToSchema};
 
 /// A text that must not be seen: printing it prints nothing of it.
 #[derive(Clone, PartialEq, Eq)]
@@ -69,17 +66,6 @@ impl<'de> Deserialize<'de> for Secret {
             .map_err(|_| serde::de::Error::custom("a text is expected"))
     }
 }
-
-impl PartialSchema for Secret {
-    fn schema() -> RefOr<Schema> {
-        ObjectBuilder::new()
-            .schema_type(Type::String)
-            .format(Some(SchemaFormat::KnownFormat(KnownFormat::Password)))
-            .into()
-    }
-}
-
-impl ToSchema for Secret {}
 
 impl std::fmt::Debug for Secret {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {

@@ -9,7 +9,7 @@ use axum::http::header::{AUTHORIZATION, HOST, ORIGIN};
 use axum_server::tls::TlsInfo;
 
 use super::{Principal, address, certificate, session, token};
-use crate::App;
+use crate::Shared;
 use crate::api::problem::{Code, Problem};
 use crate::secret::Secret;
 
@@ -46,7 +46,7 @@ impl Presented {
     }
 
     /// Who sends it: nobody in particular, somebody, or credentials that do not hold.
-    pub(super) async fn check(&self, app: &App) -> Result<Option<Principal>, Problem> {
+    pub(super) async fn check(&self, app: &Shared) -> Result<Option<Principal>, Problem> {
         if self.headers.contains_key(AUTHORIZATION) {
             return self.token(app).await.map(Some);
         }
@@ -60,18 +60,18 @@ impl Presented {
         }
     }
 
-    async fn token(&self, app: &App) -> Result<Principal, Problem> {
+    async fn token(&self, app: &Shared) -> Result<Principal, Problem> {
         let bearer = text(&self.headers, AUTHORIZATION.as_str()).and_then(|text| {
             let (scheme, token) = text.split_once(' ')?;
             scheme.eq_ignore_ascii_case("bearer").then(|| token.trim())
         });
         let bearer = bearer.ok_or_else(|| refused("Write `Authorization: Bearer TOKEN`."))?;
         let bearer = Secret::from_outside(bearer);
-        let principal = token::find(&app.store, &bearer, self.address).await?;
+        let principal = token::find(app, &bearer, self.address).await?;
         principal.ok_or_else(|| refused("The token is not known, or it has expired."))
     }
 
-    async fn session(&self, app: &App, cookie: &Secret) -> Result<Principal, Problem> {
+    async fn session(&self, app: &Shared, cookie: &Secret) -> Result<Principal, Problem> {
         let principal = session::find(app, cookie, self.address).await?;
         let principal = principal.ok_or_else(|| refused("The session has ended; log in again."))?;
         if !self.writes {
@@ -96,7 +96,7 @@ impl Presented {
 
     /// A browser shows a certificate to whatever page asks, so other hosts' pages are refused;
     /// programs say nothing about pages.
-    async fn certificate(&self, app: &App, der: &[u8]) -> Result<Option<Principal>, Problem> {
+    async fn certificate(&self, app: &Shared, der: &[u8]) -> Result<Option<Principal>, Problem> {
         if self.writes && self.is_same_origin() == Some(false) {
             return Err(Problem::new(
                 Code::Forbidden,

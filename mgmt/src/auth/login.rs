@@ -1,6 +1,9 @@
 //! What proving who one is needs: hashing, bounds on guessing, and the identity provider.
 
 use std::net::IpAddr;
+use std::sync::Arc;
+
+use tokio::sync::Semaphore;
 
 use super::oidc::Provider;
 use super::password::Hasher;
@@ -18,6 +21,9 @@ const USER: (u32, i64) = (5, 300);
 /// The same for an address, behind which there may be many users.
 const ADDRESS: (u32, i64) = (20, 900);
 
+/// Uses of sessions and tokens that are written down at a time.
+const USES: usize = 16;
+
 /// What proving who one is needs.
 #[derive(Debug)]
 pub struct Login {
@@ -29,6 +35,7 @@ pub struct Login {
     pub provider: Option<Provider>,
     users: Lockout,
     addresses: Lockout,
+    uses: Arc<Semaphore>,
 }
 
 /// An attempt to prove who one is. Dropped, it has failed.
@@ -56,7 +63,25 @@ impl Login {
             provider: config.oidc.as_ref().map(Provider::new).transpose()?,
             users,
             addresses: Lockout::new(ADDRESS.0, ADDRESS.1),
+            uses: Arc::new(Semaphore::new(USES)),
         })
+    }
+
+    /// Writes down a use apart from the request that is one, which waits for no writer; unless
+    /// there are too many already, when a later one is written.
+    pub(super) fn write_apart(
+        &self,
+        write: impl Future<Output = Result<(), StoreError>> + Send + 'static,
+    ) {
+        let Ok(place) = Arc::clone(&self.uses).try_acquire_owned() else {
+            return;
+        };
+        tokio::spawn(async move {
+            if let Err(error) = write.await {
+                tracing::warn!(%error, "a use is not written down");
+            }
+            drop(place);
+        });
     }
 
     /// Begins an attempt for a user, known or not.

@@ -8,7 +8,7 @@ use axum_extra::extract::cookie::{Cookie, CookieJar, SameSite};
 use sqlx::SqliteConnection;
 
 use super::{Principal, Role};
-use crate::App;
+use crate::Shared;
 use crate::config::Sessions;
 use crate::secret::Secret;
 use crate::store::{Change, Database, StoreError};
@@ -88,7 +88,7 @@ pub async fn create(
 /// # Errors
 /// When the store cannot be read.
 pub async fn find(
-    app: &App,
+    app: &Shared,
     cookie: &Secret,
     address: Option<IpAddr>,
 ) -> Result<Option<Principal>, StoreError> {
@@ -108,11 +108,10 @@ pub async fn find(
     let Some((name, role, used_us)) = found else {
         return Ok(None);
     };
-    if used_us < now.plus_s(-USED_EVERY_S).us()
-        && let Err(error) = write_use(&app.store.main, &digest, now).await
-    {
-        // A full disk keeps nobody from looking.
-        tracing::warn!(%error, "the use of a session is not written down");
+    if used_us < now.plus_s(-USED_EVERY_S).us() {
+        let (kept, digest) = (app.clone(), digest.clone());
+        let write = async move { write_use(&kept.store.main, &digest, now).await };
+        app.login.write_apart(write);
     }
     Ok(Role::from_name(&role).map(|role| Principal {
         who: format!("user:{name}"),
@@ -128,7 +127,7 @@ pub async fn find(
 /// # Errors
 /// When the database fails.
 pub async fn list(
-    app: &App,
+    app: &Shared,
     user: Option<&str>,
     after: i64,
     limit: u32,

@@ -113,7 +113,8 @@ pub async fn close(db: &mut SqliteConnection) -> Result<bool, StoreError> {
 pub fn remove_file(dir: &Path) {
     match fs::remove_file(file(dir)) {
         Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
-            tracing::warn!(%error, file = %file(dir).display(), "the setup code stays; it no longer holds");
+            let file = file(dir);
+            tracing::warn!(%error, file = %file.display(), "the setup code stays, without holding");
         }
         _ => {}
     }

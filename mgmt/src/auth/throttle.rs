@@ -10,8 +10,8 @@ use crate::time::Time;
 
 /// Entries that each of them holds.
 const HELD: usize = 4_096;
-/// After so many seconds without another failure, those before are forgotten.
-const FORGET_S: i64 = 3_600;
+/// One failure is forgotten in so many seconds: a crowd behind one address mistypes all day long.
+const FORGET_S: i64 = 60;
 
 /// Counts failures by key, and makes the next attempt wait, twice as long each time.
 #[derive(Debug)]
@@ -25,8 +25,30 @@ pub struct Lockout {
 
 #[derive(Debug, Clone, Copy)]
 struct Failures {
-    count: u32,
+    /// When all of them are forgotten: each adds to it.
+    until: Time,
     last: Time,
+}
+
+impl Failures {
+    fn new(count: u32, last: Time) -> Self {
+        Self {
+            until: last.plus_s(i64::from(count) * FORGET_S),
+            last,
+        }
+    }
+
+    /// How many are not forgotten yet.
+    fn count(self, now: Time) -> u32 {
+        let left_us = self.until.us().saturating_sub(now.us()).max(0);
+        let each_us = FORGET_S * 1_000_000;
+        u32::try_from(left_us.saturating_add(each_us - 1) / each_us).unwrap_or(u32::MAX)
+    }
+
+    /// Never negative: a clock that was put back must not make anybody wait longer.
+    fn elapsed_s(self, now: Time) -> i64 {
+        (now.seconds() - self.last.seconds()).max(0)
+    }
 }
 
 impl Lockout {
@@ -46,23 +68,17 @@ impl Lockout {
     /// How many seconds to wait.
     pub fn attempt(&self, key: &str, now: Time) -> Result<u32, u32> {
         let mut entries = self.entries();
-        let mut failures = entries
-            .get(key)
-            .copied()
-            .filter(|failures| elapsed_s(*failures, now) < FORGET_S)
-            .unwrap_or(Failures {
-                count: 0,
-                last: now,
-            });
-        let left = self.wait_s(failures.count) - elapsed_s(failures, now);
+        let known = entries.get(key).copied();
+        let mut failures = known.unwrap_or_else(|| Failures::new(0, now));
+        let left = self.wait_s(failures.count(now)) - failures.elapsed_s(now);
         if left > 0 {
             return Err(u32::try_from(left).unwrap_or(u32::MAX));
         }
-        failures.count = failures.count.saturating_add(1);
+        failures.until = failures.until.max(now).plus_s(FORGET_S);
         failures.last = now;
         make_room(&mut entries, key, now);
         entries.insert(key.to_owned(), failures);
-        Ok(failures.count)
+        Ok(failures.count(now))
     }
 
     /// Whether so many failures in a row make the next attempt wait.
@@ -74,7 +90,7 @@ impl Lockout {
     pub fn take_back(&self, key: &str) {
         let mut entries = self.entries();
         if let Some(failures) = entries.get_mut(key) {
-            failures.count = failures.count.saturating_sub(1);
+            failures.until = failures.until.plus_s(-FORGET_S);
         }
     }
 
@@ -87,7 +103,7 @@ impl Lockout {
     pub fn remember(&self, key: &str, count: u32, last: Time) {
         let mut entries = self.entries();
         make_room(&mut entries, key, Time::now());
-        entries.insert(key.to_owned(), Failures { count, last });
+        entries.insert(key.to_owned(), Failures::new(count, last));
     }
 
     fn wait_s(&self, count: u32) -> i64 {
@@ -102,19 +118,14 @@ impl Lockout {
     }
 }
 
-/// Never negative: a clock that was put back must not make anybody wait longer.
-fn elapsed_s(failures: Failures, now: Time) -> i64 {
-    (now.seconds() - failures.last.seconds()).max(0)
-}
-
 /// The entry with the fewest failures goes, so that a locked one cannot be flooded out.
 fn make_room(entries: &mut HashMap<String, Failures>, key: &str, now: Time) {
     if entries.len() < HELD || entries.contains_key(key) {
         return;
     }
-    entries.retain(|_, failures| elapsed_s(*failures, now) < FORGET_S);
+    entries.retain(|_, failures| failures.count(now) > 0);
     while entries.len() >= HELD {
-        let least = entries.iter().min_by_key(|(_, f)| (f.count, f.last));
+        let least = entries.iter().min_by_key(|(_, failures)| failures.until);
         let Some(least) = least.map(|(key, _)| key.clone()) else {
             return;
         };
@@ -154,7 +165,7 @@ impl Pace {
         if entries.len() >= HELD && !entries.contains_key(key) {
             entries.retain(|_, due| *due > now);
         }
-        // All of them in a hurry at once: whoever is nearest its pace loses least by being forgotten.
+        // All of them in a hurry at once: whoever is nearest its pace gains least by it.
         while entries.len() >= HELD && !entries.contains_key(key) {
             let Some(least) = entries.iter().min_by_key(|(_, due)| **due) else {
                 break;
@@ -197,7 +208,22 @@ mod tests {
         lockout.remember("anna", 1_000, begin);
         assert_eq!(lockout.attempt("anna", begin), Err(60));
         assert_eq!(lockout.attempt("anna", begin.plus_s(-1_000)), Err(60));
-        assert_eq!(lockout.attempt("anna", begin.plus_s(FORGET_S)), Ok(1));
+        assert_eq!(
+            lockout.attempt("anna", begin.plus_s(1_000 * FORGET_S)),
+            Ok(1)
+        );
+    }
+
+    #[test]
+    fn a_crowd_that_mistypes_now_and_then_does_not_wait() {
+        let lockout = Lockout::new(3, 60);
+        let begin = Time::now();
+        for minute in 0..1_000 {
+            assert_eq!(
+                lockout.attempt("crowd", begin.plus_s(minute * FORGET_S)),
+                Ok(1)
+            );
+        }
     }
 
     #[test]

@@ -5,8 +5,9 @@ use std::net::IpAddr;
 use sqlx::SqliteConnection;
 
 use super::{Gate, Principal, Role};
+use crate::Shared;
 use crate::secret::Secret;
-use crate::store::{Change, Database, Store, StoreError};
+use crate::store::{Change, Database, StoreError};
 use crate::time::Time;
 
 /// What tokens begin with, so that scanners for leaked secrets know them.
@@ -111,7 +112,7 @@ pub async fn create(change: &mut Change, new: &NewToken<'_>) -> Result<Secret, S
 /// # Errors
 /// When the store cannot be read.
 pub async fn find(
-    store: &Store,
+    app: &Shared,
     token: &Secret,
     address: Option<IpAddr>,
 ) -> Result<Option<Principal>, StoreError> {
@@ -122,16 +123,15 @@ pub async fn find(
     )
     .bind(token.digest())
     .bind(now.us())
-    .fetch_optional(store.main.read())
+    .fetch_optional(app.store.main.read())
     .await?;
     let Some((name, role, scopes, used_us)) = found else {
         return Ok(None);
     };
-    if used_us < now.plus_s(-USED_EVERY_S).us()
-        && let Err(error) = write_use(&store.main, &name, now).await
-    {
-        // A full disk keeps nobody from looking.
-        tracing::warn!(%error, "the use of a token is not written down");
+    if used_us < now.plus_s(-USED_EVERY_S).us() {
+        let (kept, name) = (app.clone(), name.clone());
+        let write = async move { write_use(&kept.store.main, &name, now).await };
+        app.login.write_apart(write);
     }
     let scopes: Option<Vec<String>> = serde_json::from_str(&scopes).ok();
     Ok(Role::from_name(&role)

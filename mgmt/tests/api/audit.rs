@@ -70,7 +70,7 @@ async fn an_export_is_verified_without_the_appliance() {
     let (code, verdict) = findings(&server, &args);
     assert_eq!(
         (code, verdict["findings"][0]["seq"].as_i64()),
-        (Some(1), Some(7))
+        (Some(1), Some(8))
     );
     let short: String = export
         .lines()

@@ -46,10 +46,10 @@ pub struct Me {
 #[serde(deny_unknown_fields)]
 pub struct PasswordChange {
     /// The password until now.
-    #[schema(max_length = 128)]
+    #[schema(value_type = String, format = Password, max_length = 128)]
     pub current: Secret,
     /// 12 to 128 characters, not easily guessed.
-    #[schema(min_length = 12, max_length = 128)]
+    #[schema(value_type = String, format = Password, min_length = 12, max_length = 128)]
     pub password: Secret,
 }
 
@@ -113,18 +113,19 @@ async fn change_my_password(
     drop(db);
     require_password(&row)?;
     let attempt = Login::attempt(&app, name, principal.address)?;
-    if !app
-        .login
-        .hasher
-        .verify(change.current, row.password)
-        .await?
-    {
+    let known = row.password;
+    let right = app.login.hasher.verify(change.current, known.clone());
+    if !right.await? {
         return Err(wrong("current", "this is not the password"));
     }
     attempt.succeeded();
     let phc = app.login.hasher.hash(change.password).await?;
     let mut transaction = app.store.change(principal.actor()).await?;
     let row = existing(&mut transaction, name).await?;
+    if row.password != known {
+        let detail = "The password was exchanged meanwhile; log in again.";
+        return Err(Problem::new(Code::Conflict, detail));
+    }
     users::write_password(transaction.db(), row.id, &phc).await?;
     session::end_all(transaction.db(), row.id).await?;
     let (_, headers) = begin_session(&app, &mut transaction, &row, None).await?;

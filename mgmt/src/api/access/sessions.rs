@@ -37,7 +37,7 @@ pub struct SessionCreate {
     #[schema(max_length = 64)]
     pub name: String,
     /// Password of the user.
-    #[schema(max_length = 128)]
+    #[schema(value_type = String, format = Password, max_length = 128)]
     pub password: Secret,
 }
 

@@ -38,7 +38,7 @@ pub struct Setup {
 pub struct FirstAdministrator {
     /// The setup code, from the console, from the file `setup-code` in the state directory, or
     /// from `wardline-mgmt setup-code`.
-    #[schema(max_length = 64)]
+    #[schema(value_type = String, format = Password, max_length = 64)]
     pub code: Secret,
     /// Name to log in with.
     #[schema(pattern = "^[a-z0-9][a-z0-9._@-]{0,63}$")]
@@ -48,7 +48,7 @@ pub struct FirstAdministrator {
     #[schema(max_length = 128)]
     pub display_name: String,
     /// 12 to 128 characters, not easily guessed.
-    #[schema(min_length = 12, max_length = 128)]
+    #[schema(value_type = String, format = Password, min_length = 12, max_length = 128)]
     pub password: Secret,
 }
 

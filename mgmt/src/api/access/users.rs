@@ -70,7 +70,7 @@ pub struct UserCreate {
     /// What they may do.
     pub role: Role,
     /// 12 to 128 characters, not easily guessed.
-    #[schema(min_length = 12, max_length = 128)]
+    #[schema(value_type = String, format = Password, min_length = 12, max_length = 128)]
     pub password: Secret,
     /// Why, for the audit log.
     #[schema(max_length = 1024)]
@@ -123,7 +123,7 @@ impl Checked for UserUpdate {
 #[serde(deny_unknown_fields)]
 pub struct PasswordSet {
     /// 12 to 128 characters, not easily guessed.
-    #[schema(min_length = 12, max_length = 128)]
+    #[schema(value_type = String, format = Password, min_length = 12, max_length = 128)]
     pub password: Secret,
     /// Why, for the audit log.
     #[schema(max_length = 1024)]

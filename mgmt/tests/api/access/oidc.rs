@@ -250,81 +250,71 @@ async fn whoever_the_provider_vouches_for_gets_the_role_of_their_claims() {
     assert!(!log.contains(&provider.client_secret), "{log}");
 }
 
+/// Nobody is let in by it.
+async fn refused(answer: Response, why: &str) {
+    assert!(!answer.headers().contains_key("set-cookie"), "{why}");
+    assert_eq!(
+        problem(answer).await,
+        (403, "forbidden".to_owned()),
+        "{why}"
+    );
+}
+
 #[tokio::test]
-async fn whoever_has_no_role_or_did_not_leave_from_here_is_refused() {
-    let Some(python) = python("refusals after an identity provider's answer") else {
+async fn whoever_has_no_role_or_the_name_of_another_is_refused() {
+    let Some(python) = python("refusals after the claims of an identity provider") else {
         return;
     };
     let provider = Provider::start(python).await;
     let server = Server::start_with(&provider.config(&provider.client_secret)).await;
     let way = Way::new(&server, &provider);
-    let refused = |answer: Response, why: &'static str| async move {
-        assert!(!answer.headers().contains_key("set-cookie"), "{why}");
-        assert_eq!(
-            problem(answer).await,
-            (403, "forbidden".to_owned()),
-            "{why}"
-        );
-    };
-    provider
-        .know(
-            "1",
-            &json!({ "preferred_username": "cook", "groups": ["cooks"] }),
-        )
-        .await;
+    let somebody =
+        |name: &str, group: &str| json!({ "preferred_username": name, "groups": [group] });
+    provider.know("1", &somebody("cook", "cooks")).await;
     refused(way.log_in("1").await, "no group with a role").await;
     let (denied, cookie) = way.there("action=deny").await;
     refused(way.back(&denied, &cookie).await, "denied at the provider").await;
-
     provider
-        .know(
-            "2",
-            &json!({ "preferred_username": "bert", "groups": ["nurses"] }),
-        )
+        .know("2", &somebody("no name here", "nurses"))
         .await;
+    refused(way.log_in("2").await, "a name that cannot be one").await;
+    make_user(&server, "carl", Role::Viewer).await;
+    provider.know("3", &somebody("carl", "nurses")).await;
+    let taken = way.log_in("3").await;
+    assert_eq!(problem(taken).await, (409, "conflict".to_owned()));
+}
+
+#[tokio::test]
+async fn whoever_did_not_leave_from_here_is_refused() {
+    let Some(python) = python("refusals of browsers that an identity provider did not get") else {
+        return;
+    };
+    let provider = Provider::start(python).await;
+    let server = Server::start_with(&provider.config(&provider.client_secret)).await;
+    let way = Way::new(&server, &provider);
+    let bert = json!({ "preferred_username": "bert", "groups": ["nurses"] });
+    provider.know("2", &bert).await;
     let (back, cookie) = way.there("sub=2").await;
     let (_, another) = way.there("sub=2").await;
-    refused(way.back(&back, "x=y").await, "without the cookie").await;
-    refused(
-        way.back(&back, &another).await,
-        "with the cookie of another login",
-    )
-    .await;
-    refused(
-        way.back(&back.replace("state=", "state=x"), &cookie).await,
-        "another state",
-    )
-    .await;
-    refused(
-        way.back(&format!("{back}&iss=https://x"), &cookie).await,
-        "another issuer",
-    )
-    .await;
-    assert_eq!(
-        way.back(&back, &cookie).await.status(),
-        StatusCode::SEE_OTHER
-    );
+    let other_state = back.replace("state=", "state=x");
+    let other_issuer = format!("{back}&iss=https://elsewhere.example");
+    for (path, cookie, why) in [
+        (&back, &String::from("x=y"), "without the cookie"),
+        (&back, &another, "with the cookie of another login"),
+        (&other_state, &cookie, "another state"),
+        (&other_issuer, &cookie, "another issuer"),
+    ] {
+        refused(way.back(path, cookie).await, why).await;
+    }
+    let first = way.back(&back, &cookie).await;
+    assert_eq!(first.status(), StatusCode::SEE_OTHER);
     refused(way.back(&back, &cookie).await, "the same code once more").await;
-
-    make_user(&server, "carl", Role::Viewer).await;
-    provider
-        .know(
-            "3",
-            &json!({ "preferred_username": "carl", "groups": ["nurses"] }),
-        )
-        .await;
-    assert_eq!(
-        problem(way.log_in("3").await).await,
-        (409, "conflict".to_owned())
-    );
     let code = back
         .split("code=")
         .nth(1)
         .and_then(|rest| rest.split('&').next());
-    assert!(
-        !server.log().contains(code.expect("a code")),
-        "a code is in the log"
-    );
+    let log = server.log();
+    assert!(!log.contains(code.expect("a code")), "a code is in {log}");
 }
 
 #[tokio::test]
