@@ -13,6 +13,9 @@ use wardline_mgmt::time::Time;
 
 use super::{Failure, load};
 
+/// Hours that a token may hold.
+const HOURS: i64 = token::LONGEST_DAYS * 24;
+
 /// Credentials of programs.
 #[derive(Debug, Subcommand)]
 pub enum Token {
@@ -30,7 +33,7 @@ pub struct Create {
     #[arg(long, value_name = "ROLE", value_parser = role)]
     role: Role,
     /// How long it holds, in hours; at most a year
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(i64).range(1..=token::LONGEST_DAYS * 24))]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(i64).range(1..=HOURS))]
     hours: i64,
     /// What to narrow it to, such as devices:read; may be given several times
     #[arg(long = "scope", value_name = "SCOPE")]
