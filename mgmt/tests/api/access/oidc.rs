@@ -203,7 +203,12 @@ async fn whoever_the_provider_vouches_for_gets_the_role_of_their_claims() {
     let server = Server::start_with(&provider.config(&provider.client_secret)).await;
     assert_eq!(server.read("/login").await["oidc"], true);
     let way = Way::new(&server, &provider);
-    let claims = |groups: &[&str]| json!({ "preferred_username": "Anna", "name": "Anna B.", "groups": groups });
+    let anna = json!({ "preferred_username": "Anna", "name": "Anna B." });
+    let claims = |groups: &[&str]| {
+        let mut claims = anna.clone();
+        claims["groups"] = json!(groups);
+        claims
+    };
     provider.know("17", &claims(&["nurses", "cooks"])).await;
     let browser = way.browser("17").await;
     let me = browser.read("/me").await;
