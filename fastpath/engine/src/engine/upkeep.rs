@@ -120,20 +120,20 @@ impl Engine {
     }
 
     pub(super) fn facts_of(&self, slot: u32, reason: Reason) -> FlowFacts {
-        let (hot, talk) = (self.flows.hot(slot), self.recall(slot));
-        let [(_, source_port), _] = self.flows.endpoints(slot);
+        let (hot, key) = (self.flows.hot(slot), self.flows.key(slot));
+        let [source, destination] = self.flows.endpoints(slot);
         FlowFacts {
             from: if hot.has(FROM_WARD) {
                 Side::Ward
             } else {
                 Side::Core
             },
-            source: Some(ip(talk.source)),
-            destination: Some(ip(talk.destination)),
-            protocol: talk.protocol,
-            ethertype: self.flows.key(slot).ethertype(),
-            source_port,
-            destination_port: talk.destination_port,
+            source: Some(ip(source.0)),
+            destination: Some(ip(destination.0)),
+            protocol: key.protocol(),
+            ethertype: key.ethertype(),
+            source_port: source.1,
+            destination_port: hot.asked_port,
             reason,
             rule: hot.rule.0,
             first_seen_ns: Some(self.clock.ns(self.flows.warm(slot).first)),
