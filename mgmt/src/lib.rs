@@ -6,7 +6,7 @@
 //!
 //! [`run`] is the order of a start and of a stop. [`api`] is what can be asked, [`auth`] who may
 //! ask it, [`store`] what is kept, [`audit`] who changed what, [`fastpath`] the other process,
-//! [`live`] what is told while it happens, [`command`] what is done on the machine itself.
+//! [`live`] what is told while it happens, [`metrics`] what is counted, [`command`] what is done on the machine itself.
 
 pub mod api;
 pub mod audit;
@@ -17,6 +17,7 @@ pub mod config;
 pub mod fastpath;
 pub mod jobs;
 pub mod live;
+pub mod metrics;
 pub mod models;
 pub mod policy;
 pub mod run;
@@ -51,6 +52,8 @@ pub struct App {
     pub captures: captures::Shelf,
     /// Says that alerts came or went.
     pub alerted: tokio::sync::Notify,
+    /// What was asked, counted.
+    pub metrics: metrics::Metrics,
     /// Who may do what, by operation.
     pub gate: auth::Gate,
     /// What proving who one is needs.

@@ -17,6 +17,7 @@ use crate::captures::{self, Shelf};
 use crate::config::Config;
 use crate::jobs::Jobs;
 use crate::live::Hub;
+use crate::metrics::Metrics;
 use crate::policy::{self, Keeper};
 use crate::store::{Store, job};
 use crate::time::Time;
@@ -57,6 +58,7 @@ pub async fn run(config: Config, ready: Option<&Path>) -> Result<()> {
         policies: Keeper::new(),
         captures: Shelf::default(),
         alerted: tokio::sync::Notify::new(),
+        metrics: Metrics::new(),
         gate: Gate::new(&api::document()),
         started: Time::now(),
         config,

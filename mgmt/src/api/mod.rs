@@ -1,4 +1,4 @@
-//! What can be asked, under `/api/v1`. The description at `/api/v1/openapi.json` is made from the
+//! What can be asked, under `/api/v1` (and `/metrics`). The description at `/api/v1/openapi.json` is made from the
 //! handlers themselves; the committed copy, `docs/openapi.json`, fails a test when it is stale.
 //!
 //! How it behaves everywhere: answers that say no are [`problem`]s; lists come in [`page`]s; what
@@ -15,6 +15,7 @@ mod drain;
 mod events;
 pub mod flows;
 pub(crate) mod jobs;
+mod metrics;
 mod models;
 mod modes;
 pub mod page;
@@ -37,6 +38,7 @@ use utoipa_swagger_ui::{Config, SwaggerUi};
 
 use crate::Shared;
 use crate::auth::Gate;
+use crate::metrics::measure;
 use problem::{Code, Problem};
 
 /// Where the API lies.
@@ -65,7 +67,9 @@ fn operations() -> OpenApiRouter<Shared> {
         .merge(policies::operations())
         .merge(system::operations())
         .routes(routes!(read_openapi));
-    OpenApiRouter::with_openapi(document::frame()).nest(BASE, api)
+    OpenApiRouter::with_openapi(document::frame())
+        .nest(BASE, api)
+        .merge(metrics::operations())
 }
 
 /// The description of the API.
@@ -84,7 +88,8 @@ pub fn router(app: Shared) -> Router {
     );
     let guarded = router
         .method_not_allowed_fallback(wrong_method)
-        .route_layer(middleware::from_fn_with_state(app.clone(), Gate::guard));
+        .route_layer(middleware::from_fn_with_state(app.clone(), Gate::guard))
+        .route_layer(middleware::from_fn_with_state(app.clone(), measure));
     guarded
         .with_state(app)
         .merge(page)

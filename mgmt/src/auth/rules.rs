@@ -79,6 +79,7 @@ pub const RULES: &[(&str, Access)] = &[
     ("list_backups", ADMINISTRATION),
     ("create_backup", ADMINISTRATION),
     ("check_system", ADMINISTRATION),
+    ("read_metrics", ALL),
     ("list_models", ALL),
     ("activate_model", NETWORK),
     ("set_device_mode", CARE),

@@ -5,6 +5,7 @@ mod collect;
 mod flows;
 
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use tokio::sync::watch;
@@ -26,6 +27,8 @@ const TRIED_EVERY: Duration = Duration::from_secs(2);
 pub struct Link {
     socket: PathBuf,
     client: watch::Sender<Option<Client>>,
+    /// Times it was reached anew.
+    connections: AtomicU64,
 }
 
 impl Link {
@@ -34,6 +37,7 @@ impl Link {
         Self {
             socket,
             client: watch::channel(None).0,
+            connections: AtomicU64::new(0),
         }
     }
 
@@ -49,6 +53,11 @@ impl Link {
             )
             .retry_after_s(2)
         })
+    }
+
+    /// Times it was reached anew.
+    pub fn connections(&self) -> u64 {
+        self.connections.load(Ordering::Relaxed)
     }
 
     /// Waits until there is a connection.
@@ -77,6 +86,7 @@ impl Link {
                     );
                     let detail = serde_json::json!({ "version": hello.software_version });
                     app.live.tell(Topic::System, "fastpath-there", None, detail);
+                    self.connections.fetch_add(1, Ordering::Relaxed);
                     self.client.send_replace(Some(client.clone()));
                     lost(&client).await;
                     self.client.send_replace(None);

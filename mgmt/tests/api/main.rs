@@ -12,6 +12,7 @@ mod events;
 mod faults;
 mod flows;
 mod jobs;
+mod metrics;
 mod models;
 mod played;
 mod policies;
