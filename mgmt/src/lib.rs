@@ -6,7 +6,8 @@
 //!
 //! [`run`] is the order of a start and of a stop. [`api`] is what can be asked, [`auth`] who may
 //! ask it, [`store`] what is kept, [`audit`] who changed what, [`fastpath`] the other process,
-//! [`live`] what is told while it happens, [`metrics`] what is counted, [`command`] what is done on the machine itself.
+//! [`live`] what is told while it happens, [`metrics`] what is counted, [`out`] who outside is told,
+//! [`command`] what is done on the machine itself.
 
 pub mod api;
 pub mod audit;
@@ -19,6 +20,7 @@ pub mod jobs;
 pub mod live;
 pub mod metrics;
 pub mod models;
+pub mod out;
 pub mod policy;
 pub mod run;
 pub mod secret;
@@ -54,6 +56,8 @@ pub struct App {
     pub alerted: tokio::sync::Notify,
     /// What was asked, counted.
     pub metrics: metrics::Metrics,
+    /// What receivers outside wait for.
+    pub out: out::Out,
     /// Who may do what, by operation.
     pub gate: auth::Gate,
     /// What proving who one is needs.

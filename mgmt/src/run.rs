@@ -18,6 +18,7 @@ use crate::config::Config;
 use crate::jobs::Jobs;
 use crate::live::Hub;
 use crate::metrics::Metrics;
+use crate::out::{self, Out};
 use crate::policy::{self, Keeper};
 use crate::store::{Store, job};
 use crate::time::Time;
@@ -59,6 +60,7 @@ pub async fn run(config: Config, ready: Option<&Path>) -> Result<()> {
         captures: Shelf::default(),
         alerted: tokio::sync::Notify::new(),
         metrics: Metrics::new(),
+        out: Out::new(),
         gate: Gate::new(&api::document()),
         started: Time::now(),
         config,
@@ -133,6 +135,7 @@ fn background(
         tokio::spawn(keep),
         tokio::spawn(fastpath::collect(app.clone())),
         tokio::spawn(forget),
+        tokio::spawn(out::keep_telling(app.clone())),
         tokio::spawn(policy::reconcile::keep_in_step(app.clone())),
         tokio::spawn(watch),
         tokio::spawn(stop),

@@ -21,6 +21,7 @@ mod modes;
 pub mod page;
 mod policies;
 pub mod problem;
+mod receivers;
 pub mod request;
 mod system;
 
@@ -65,6 +66,7 @@ fn operations() -> OpenApiRouter<Shared> {
         .merge(models::operations())
         .merge(modes::operations())
         .merge(policies::operations())
+        .merge(receivers::operations())
         .merge(system::operations())
         .routes(routes!(read_openapi));
     OpenApiRouter::with_openapi(document::frame())

@@ -5,9 +5,10 @@ use std::fmt;
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::DescriptorEncoder;
 
-use super::series::{Series, float, label};
+use super::series::{Series, flag, float, label};
 use crate::Shared;
-use crate::store::{Database, StoreError};
+use crate::out::Subject;
+use crate::store::{Database, StoreError, receiver};
 use crate::time::Time;
 
 /// States of a job.
@@ -24,6 +25,17 @@ pub(super) struct Own {
     alerts_open: u64,
     audit_records: u64,
     jobs: [(&'static str, u64); 4],
+    receivers: Vec<Told>,
+}
+
+/// A receiver.
+#[derive(Debug)]
+struct Told {
+    name: String,
+    up: bool,
+    sent: u64,
+    dropped: u64,
+    queued: u64,
 }
 
 impl Own {
@@ -45,8 +57,32 @@ impl Own {
             alerts_open: count(main, "SELECT count(*) FROM alert WHERE state = 'open'").await?,
             audit_records: count(main, "SELECT coalesce(max(seq), 0) FROM audit").await?,
             jobs,
+            receivers: receivers(app).await?,
         })
     }
+}
+
+/// Those that are told.
+async fn receivers(app: &Shared) -> Result<Vec<Told>, StoreError> {
+    let mut told = Vec::new();
+    let rows = receiver::list(&app.store.main, 0, u32::MAX).await?;
+    for row in rows.into_iter().filter(|row| row.enabled) {
+        let count = |count: i64| u64::try_from(count).unwrap_or(0);
+        let subjects: Vec<Subject> = serde_json::from_str(&row.subjects).unwrap_or_default();
+        let behind = receiver::behind(&app.store.main, row.place).await?;
+        let of = |subject, behind| {
+            let wanted = subjects.contains(&subject);
+            if wanted { count(behind) } else { 0 }
+        };
+        told.push(Told {
+            up: row.health.success >= row.health.failure,
+            sent: count(row.health.sent),
+            dropped: count(row.health.dropped),
+            queued: of(Subject::Alerts, behind.alerts) + of(Subject::Audit, behind.audit),
+            name: row.name,
+        });
+    }
+    Ok(told)
 }
 
 async fn count(db: &Database, query: &'static str) -> Result<u64, StoreError> {
@@ -94,7 +130,8 @@ impl Collector for Own {
             "Streams of live events that are open",
             float(self.listeners as u64),
         )?;
-        self.store(&mut series)
+        self.store(&mut series)?;
+        self.told(&mut series)
     }
 }
 
@@ -122,6 +159,31 @@ impl Own {
             "Jobs that are kept, by state",
             self.jobs
                 .map(|(state, count)| (label("state", state), float(count))),
+        )
+    }
+
+    fn told(&self, series: &mut Series<'_>) -> fmt::Result {
+        let of = |told: &Told| label("receiver", &told.name);
+        let all = &self.receivers;
+        series.gauges(
+            "receiver_up",
+            "Whether the receiver took what was sent to it last",
+            all.iter().map(|told| (of(told), flag(told.up))),
+        )?;
+        series.gauges(
+            "receiver_queued",
+            "Alerts and audit records that wait for the receiver",
+            all.iter().map(|told| (of(told), float(told.queued))),
+        )?;
+        series.counters(
+            "receiver_sent",
+            "Messages that the receiver took",
+            all.iter().map(|told| (of(told), told.sent)),
+        )?;
+        series.counters(
+            "receiver_dropped",
+            "Messages that were lost to the receiver",
+            all.iter().map(|told| (of(told), told.dropped)),
         )
     }
 }

@@ -140,6 +140,18 @@ pub enum News {
     Resumed,
 }
 
+impl News {
+    /// As events name it.
+    pub const fn event(self) -> &'static str {
+        match self {
+            Self::Raised => "alert-raised",
+            Self::Changed => "alert-changed",
+            Self::Ended => "alert-ended",
+            Self::Resumed => "alert-resumed",
+        }
+    }
+}
+
 /// Keeps an alert as the fast path shows it; what people said of it stays. Answers with its number
 /// here and what is new, if anything is.
 ///

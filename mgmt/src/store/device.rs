@@ -119,6 +119,18 @@ pub fn key_text(key: &DeviceKey) -> String {
     }
 }
 
+/// The name of a device; empty when it has none.
+///
+/// # Errors
+/// When the database fails.
+pub async fn name(db: &Database, key: &str) -> Result<String, StoreError> {
+    let name: Option<String> = sqlx::query_scalar("SELECT name FROM device WHERE key = ?1")
+        .bind(key)
+        .fetch_optional(db.read())
+        .await?;
+    Ok(name.unwrap_or_default())
+}
+
 /// The device that a text of [`key_text`] names.
 pub fn parse_key(text: &str) -> Option<DeviceKey> {
     let mut parts = text.split('.');

@@ -13,6 +13,7 @@ pub mod job;
 mod lock;
 mod migrate;
 pub mod policy;
+pub mod receiver;
 pub mod restore;
 
 use std::path::{Path, PathBuf};

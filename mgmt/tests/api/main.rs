@@ -16,4 +16,5 @@ mod metrics;
 mod models;
 mod played;
 mod policies;
+mod receivers;
 mod support;
