@@ -28,6 +28,7 @@ pub mod store;
 pub mod support;
 pub mod time;
 pub mod tls;
+pub mod traces;
 
 use std::sync::Arc;
 

@@ -40,6 +40,7 @@ use utoipa_swagger_ui::{Config, SwaggerUi};
 use crate::Shared;
 use crate::auth::Gate;
 use crate::metrics::measure;
+use crate::traces::follow;
 use problem::{Code, Problem};
 
 /// Where the API lies.
@@ -91,7 +92,8 @@ pub fn router(app: Shared) -> Router {
     let guarded = router
         .method_not_allowed_fallback(wrong_method)
         .route_layer(middleware::from_fn_with_state(app.clone(), Gate::guard))
-        .route_layer(middleware::from_fn_with_state(app.clone(), measure));
+        .route_layer(middleware::from_fn_with_state(app.clone(), measure))
+        .route_layer(middleware::from_fn_with_state(app.clone(), follow));
     guarded
         .with_state(app)
         .merge(page)

@@ -246,28 +246,29 @@ fn workers(series: &mut Series<'_>, workers: &[WorkerStatus]) -> fmt::Result {
         let values = workers.iter().map(|worker| (number(worker), field(worker)));
         series.counters(&format!("worker_{name}"), help, values)?;
     }
-    type Span = fn(&WorkerStatus) -> u64;
-    let spans: [(&str, &str, Span); 3] = [
+    let spans: [(&str, &str, Field); 2] = [
         ("busy_seconds", "Time spent on bursts with frames", |w| {
             w.busy_ns
         }),
         ("elapsed_seconds", "Time since the worker started", |w| {
             w.elapsed_ns
         }),
-        (
-            "longest_round_seconds",
-            "Longest time between two rounds since anybody asked last, sleeps included: a frame \
-             waited no longer than this to be looked at",
-            |w| w.longest_round_ns,
-        ),
     ];
     for (name, help, span) in spans {
         let values = workers
             .iter()
             .map(|worker| (number(worker), float(span(worker)) / 1e9));
-        series.gauges(&format!("worker_{name}"), help, values)?;
+        series.counters(&format!("worker_{name}"), help, values)?;
     }
-    Ok(())
+    let longest = workers
+        .iter()
+        .map(|worker| (number(worker), float(worker.longest_round_ns) / 1e9));
+    series.gauges(
+        "worker_longest_round_seconds",
+        "Longest time between two rounds since anybody asked last, sleeps included: a frame waited \
+         no longer than this to be looked at",
+        longest,
+    )
 }
 
 fn number(worker: &WorkerStatus) -> Labels {

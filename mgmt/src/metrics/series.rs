@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric};
+use prometheus_client::encoding::{DescriptorEncoder, EncodeCounterValue, EncodeMetric};
 use prometheus_client::metrics::counter::ConstCounter;
 use prometheus_client::metrics::gauge::ConstGauge;
 
@@ -36,11 +36,11 @@ impl Series<'_> {
     }
 
     /// The same for each set of labels.
-    pub fn counters(
+    pub fn counters<N: EncodeCounterValue>(
         &mut self,
         name: &str,
         help: &str,
-        values: impl IntoIterator<Item = (Labels, u64)>,
+        values: impl IntoIterator<Item = (Labels, N)>,
     ) -> fmt::Result {
         let values = values.into_iter();
         let values = values.map(|(labels, value)| (labels, ConstCounter::new(value)));

@@ -337,36 +337,53 @@ pub async fn keep_alert(db: &mut SqliteConnection, event: &str, id: i64) -> Resu
 pub async fn keep_telling(app: Shared) {
     // Dropped with this task, and with them the couriers.
     let mut couriers = JoinSet::new();
-    let mut running: HashMap<i64, (i64, AbortHandle)> = HashMap::new();
+    let mut running = HashMap::new();
     loop {
         match receiver::list(&app.store.main, 0, u32::MAX).await {
-            Ok(rows) => {
-                running.retain(|id, (revision, courier)| {
-                    let current = |row: &ReceiverRow| {
-                        row.enabled && row.id == *id && row.revision == *revision
-                    };
-                    let stays = rows.iter().any(current);
-                    if !stays {
-                        courier.abort();
-                    }
-                    stays
-                });
-                for row in rows.into_iter().filter(|row| row.enabled) {
-                    running.entry(row.id).or_insert_with(|| {
-                        let revision = row.revision;
-                        let run = courier::run(app.clone(), row);
-                        (revision, couriers.spawn(run))
-                    });
-                }
-                app.out.changed.notified().await;
-            }
+            Ok(rows) => send_out(&app, rows, &mut running, &mut couriers),
             Err(error) => {
                 tracing::warn!(%error, "the receivers cannot be read");
                 tokio::time::sleep(AGAIN).await;
+                continue;
             }
         }
-        // Those that have ended make room.
-        while couriers.try_join_next().is_some() {}
+        tokio::select! {
+            () = app.out.changed.notified() => {}
+            Some(ended) = couriers.join_next() => {
+                // One that was called back ended as it should; any other had a fault.
+                if !ended.is_err_and(|error| error.is_cancelled()) {
+                    tracing::error!("a receiver's courier ended; another is sent");
+                    tokio::time::sleep(AGAIN).await;
+                }
+            }
+        }
+    }
+}
+
+/// The courier of each receiver, with the revision it serves.
+type Running = HashMap<i64, (i64, AbortHandle)>;
+
+/// Calls back couriers of what is no longer so, and sends out those that are missing.
+fn send_out(
+    app: &Shared,
+    rows: Vec<ReceiverRow>,
+    running: &mut Running,
+    couriers: &mut JoinSet<()>,
+) {
+    running.retain(|id, (revision, courier)| {
+        let current = |row: &ReceiverRow| row.enabled && row.id == *id && row.revision == *revision;
+        let stays = rows.iter().any(current) && !courier.is_finished();
+        if !stays {
+            courier.abort();
+        }
+        stays
+    });
+    for row in rows.into_iter().filter(|row| row.enabled) {
+        running.entry(row.id).or_insert_with(|| {
+            let revision = row.revision;
+            let run = courier::run(app.clone(), row);
+            (revision, couriers.spawn(run))
+        });
     }
 }
 

@@ -86,6 +86,7 @@ pub struct AlertFilter {
 ///
 /// # Errors
 /// When the database fails.
+#[tracing::instrument(name = "store list alert", skip_all)]
 pub async fn list(
     db: &Database,
     filter: &AlertFilter,

@@ -183,6 +183,7 @@ fn row(row: &SqliteRow) -> Result<DeviceRow, sqlx::Error> {
 ///
 /// # Errors
 /// When the database fails.
+#[tracing::instrument(name = "store list device", skip_all)]
 pub async fn list(
     db: &Database,
     filter: &DeviceFilter,

@@ -250,6 +250,7 @@ pub struct FlowRow {
 ///
 /// # Errors
 /// When the database fails.
+#[tracing::instrument(name = "store list flow", skip_all)]
 pub async fn history(
     db: &Database,
     filter: &FlowFilter,
@@ -287,6 +288,7 @@ pub async fn history(
 ///
 /// # Errors
 /// When the database fails.
+#[tracing::instrument(name = "store list edge", skip_all)]
 pub async fn edges(
     db: &Database,
     filter: &FlowFilter,

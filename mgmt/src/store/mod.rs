@@ -199,6 +199,7 @@ impl Database {
     ///
     /// # Errors
     /// When the database does not let it.
+    #[tracing::instrument(name = "store begin", skip_all)]
     pub async fn begin(&self) -> Result<Transaction<'static, Sqlite>, StoreError> {
         Ok(self.write.begin_with("BEGIN IMMEDIATE").await?)
     }

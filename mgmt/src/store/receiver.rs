@@ -124,6 +124,7 @@ fn receiver(row: &SqliteRow) -> Result<ReceiverRow, sqlx::Error> {
 ///
 /// # Errors
 /// When the database fails.
+#[tracing::instrument(name = "store list receiver", skip_all)]
 pub async fn list(db: &Database, after: i64, limit: u32) -> Result<Vec<ReceiverRow>, StoreError> {
     let query = format!("SELECT {COLUMNS} FROM receiver WHERE id > ?1 ORDER BY id LIMIT ?2");
     let rows = sqlx::query(sql(query))

@@ -18,3 +18,4 @@ mod played;
 mod policies;
 mod receivers;
 mod support;
+mod traces;

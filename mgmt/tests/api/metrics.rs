@@ -10,7 +10,7 @@ use wardline_mgmt::time::Time;
 use wardline_policy::Reason;
 
 use crate::played::device;
-use crate::support::{Server, problem};
+use crate::support::{Server, problem, python};
 
 /// Asks for the metrics with a token.
 async fn ask(server: &Server, token: Option<&str>) -> reqwest::Response {
@@ -93,7 +93,7 @@ async fn every_counter_of_the_fast_path_is_told() {
         ("wardline_port_up{side=\"core\"}", 1.0),
         ("wardline_port_rx_missed_total{side=\"ward\"}", 1.0),
         ("wardline_worker_unfetched_total{worker=\"0\"}", 3.0),
-        ("wardline_worker_busy_seconds{worker=\"0\"}", 2.0),
+        ("wardline_worker_busy_seconds_total{worker=\"0\"}", 2.0),
         ("wardline_devices", 1.0),
         ("wardline_alerts_open", 0.0),
         ("wardline_build_info{version=\"0.1.0\"}", 1.0),
@@ -172,4 +172,60 @@ async fn it_takes_a_token_with_the_scope() {
     );
     let other = ask(&server, Some(&token("devices:read").await)).await;
     assert_eq!(problem(other).await.0, 403);
+}
+
+/// Where the example dashboard lies.
+const DASHBOARD: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/grafana/wardline.json");
+
+/// Every name of ours in an expression.
+fn names(expression: &str) -> impl Iterator<Item = &str> {
+    let words = expression.split(|c: char| !c.is_ascii_alphanumeric() && c != '_');
+    words.filter(|word| word.starts_with("wardline_"))
+}
+
+#[tokio::test]
+async fn the_example_dashboard_asks_for_what_there_is() {
+    let server = Server::start().await;
+    server.stage().status = Some(busy());
+    let receiver = json!({ "name": "siem", "subjects": ["alerts"], "target": { "syslog": {
+        "host": "127.0.0.1", "port": 9, "transport": "tcp", "format": "cef" } } });
+    let (status, made) = server
+        .send(Role::Administrator, Method::POST, "/receivers", &receiver)
+        .await;
+    assert_eq!(status, 201, "{made:#}");
+    let series = scrape(&server).await;
+    let there: Vec<_> = series
+        .keys()
+        .map(|name| name.split('{').next().expect("a name"))
+        .collect();
+    let text = std::fs::read_to_string(DASHBOARD).expect("a dashboard");
+    let dashboard: serde_json::Value = serde_json::from_str(&text).expect("JSON");
+    let mut asked = 0;
+    let panels = dashboard["panels"].as_array().expect("panels").iter();
+    let targets = panels.filter_map(|panel| panel["targets"].as_array());
+    for target in targets.flatten() {
+        for name in names(target["expr"].as_str().expect("an expression")) {
+            assert!(there.contains(&name), "there is no {name}");
+            asked += 1;
+        }
+    }
+    assert!(asked > 20, "only {asked} were found");
+}
+
+#[test]
+fn the_example_dashboard_is_as_grafana_has_it() {
+    let Some(python) = python("the example dashboard") else {
+        return;
+    };
+    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/grafana_dashboard.py");
+    let done = std::process::Command::new(python)
+        .args([script, DASHBOARD])
+        .output()
+        .expect("it starts");
+    assert!(
+        done.status.success(),
+        "{}{}",
+        String::from_utf8_lossy(&done.stdout),
+        String::from_utf8_lossy(&done.stderr)
+    );
 }
