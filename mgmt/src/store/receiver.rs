@@ -264,7 +264,7 @@ pub async fn advance(
 pub async fn behind(db: &Database, place: Place) -> Result<Place, StoreError> {
     let (alerts, audit): (i64, i64) = sqlx::query_as(
         "SELECT (SELECT count(*) FROM alert_event WHERE id > ?1), \
-           (SELECT count(*) FROM audit WHERE seq > ?2)",
+           (SELECT coalesce(max(seq), 0) FROM audit) - ?2",
     )
     .bind(place.alerts)
     .bind(place.audit)

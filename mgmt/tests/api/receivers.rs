@@ -403,6 +403,49 @@ async fn a_receiver_that_is_slow_delays_nobody() {
 }
 
 #[tokio::test]
+async fn whoever_is_away_loses_the_oldest_verdicts_and_is_told_how_many() {
+    const TOLD: i64 = 5_000;
+    let server = Server::start().await;
+    let (port, mut ear) = syslog().await;
+    tokio::spawn(async move { while ear.recv().await.is_some() {} });
+    let quick = make(&server, "quick", &["verdicts"], tcp(port, "cef"), None).await;
+    // Nobody listens there yet.
+    let away = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let address = away.local_addr().expect("bound");
+    drop(away);
+    let target = tcp(address.port(), "cef");
+    let away = make(&server, "away", &["verdicts"], target, None).await;
+    let path = |made: &Json| format!("/receivers/{}", made["id"]);
+    let test = format!("{}/test", path(&away));
+    let (_, test) = server
+        .send(Role::Administrator, Method::POST, &test, &Json::Null)
+        .await;
+    assert_eq!(test["delivered"], false, "{test:#}");
+    deny(&server);
+    let failing = |shown: &Json| shown["health"]["state"] == "failing";
+    server.read_until(&path(&away), failing).await;
+    for _ in 1..TOLD {
+        deny(&server);
+    }
+    let all = |shown: &Json| {
+        let count = |name: &str| shown["health"][name].as_i64().expect("a count");
+        count("sent") + count("dropped") == TOLD
+    };
+    server.read_until(&path(&quick), all).await;
+    let listener = TcpListener::bind(address).await.expect("the same port");
+    let (heard, mut ear) = mpsc::channel(1_024);
+    tokio::spawn(async move {
+        while let Ok((stream, _)) = listener.accept().await {
+            tokio::spawn(frames(stream, heard.clone()));
+        }
+    });
+    tokio::spawn(async move { while ear.recv().await.is_some() {} });
+    let shown = server.read_until(&path(&away), all).await;
+    let dropped = shown["health"]["dropped"].as_i64().expect("a count");
+    assert!(dropped > 0 && dropped < TOLD, "{shown:#}");
+}
+
+#[tokio::test]
 async fn what_cannot_be_used_is_refused_with_the_reason() {
     let server = Server::start().await;
     let hook = |url: &str| json!({ "webhook": { "url": url } });
@@ -468,7 +511,6 @@ async fn what_cannot_be_used_is_refused_with_the_reason() {
         let message = error["message"].as_str().expect("why");
         assert!(message.contains(why), "{problem:#}");
     }
-    // A name that leads there is found out when it is asked for.
     let twice = json!({ "name": "x", "subjects": ["alerts", "alerts"], "target": host("siem") });
     let (status, _) = server
         .send(Role::Administrator, Method::POST, "/receivers", &twice)
