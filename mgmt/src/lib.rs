@@ -15,6 +15,7 @@ pub mod backup;
 pub mod captures;
 pub mod config;
 pub mod fastpath;
+pub mod inventory;
 pub mod jobs;
 pub mod live;
 pub mod models;

@@ -9,14 +9,16 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 use wardline_control::DeviceView;
 
+use super::assets::AssetLink;
 use super::modes::{Ladder, ladder_of};
 use super::page::{self, Order, Page};
-use super::problem::{FieldError, Problem};
+use super::problem::{Code, FieldError, Problem};
 use super::request::{Body, Checked, IfMatch, Path, Query, etag, text};
 use crate::Shared;
 use crate::auth::Principal;
 use crate::live::Topic;
 use crate::store::Record;
+use crate::store::asset::{self, Of};
 use crate::store::device::{self, DeviceFilter, DeviceRow, DeviceSort, Notes};
 use crate::time::Time;
 
@@ -77,6 +79,8 @@ pub struct Device {
     pub summary: DeviceSummary,
     /// Anything else worth knowing, as people wrote it down.
     pub notes: String,
+    /// The assets it belongs to and belonged to, newest first; at most 200.
+    pub assets: Vec<AssetLink>,
     /// Its mode as the wanted policy has it, who answers for it, and since when.
     pub ladder: Option<Ladder>,
     /// What the fast path sees: traffic, verdicts, evidence, what would change the answer.
@@ -241,11 +245,7 @@ async fn read_device(
     State(app): State<Shared>,
     Path(key): Path<String>,
 ) -> Result<(HeaderMap, Json<Device>), Problem> {
-    let mut db = app.store.main.read().acquire().await?;
-    let row = device::find(&mut db, &key).await?;
-    let row = row.ok_or_else(|| Problem::not_found("device", &key))?;
-    let ladder = ladder_of(&app, &key).await?;
-    Ok((etag(row.revision), Json(full(row, ladder)?)))
+    shown(&app, &key).await
 }
 
 /// Write down what people know of a device
@@ -266,8 +266,6 @@ async fn update_device(
     if_match.require(row.revision)?;
     let notes = updated(&row.notes, &update);
     device::write_notes(change.db(), &row, &notes).await?;
-    let now = device::find(change.db(), &key).await?;
-    let now = now.ok_or_else(|| Problem::not_found("device", &key))?;
     let record = Record::new("update_device", format!("device/{key}"))
         .because(update.reason)
         .before(&written(&row.notes))
@@ -276,8 +274,28 @@ async fn update_device(
     let changed = written(&notes);
     app.live
         .tell(Topic::Device, "device-changed", Some(key.clone()), changed);
-    let ladder = ladder_of(&app, &key).await?;
-    Ok((etag(now.revision), Json(full(now, ladder)?)))
+    shown(&app, &key).await
+}
+
+/// A device with everything that is known of it.
+async fn shown(app: &Shared, key: &str) -> Result<(HeaderMap, Json<Device>), Problem> {
+    let mut db = app.store.main.read().acquire().await?;
+    let row = device::find(&mut db, key).await?;
+    let row = row.ok_or_else(|| Problem::not_found("device", key))?;
+    let assets = asset::links(&mut db, Of::Device(key)).await?;
+    drop(db);
+    let seen = serde_json::from_str(&row.seen).map_err(|error| {
+        tracing::error!(%error, device = row.key, "what is kept of a device cannot be read");
+        Problem::new(Code::Internal, "The log of the appliance says more.")
+    })?;
+    let device = Device {
+        notes: row.notes.notes.clone(),
+        assets: assets.into_iter().map(AssetLink::from).collect(),
+        ladder: ladder_of(app, key).await?,
+        seen,
+        summary: summary(row.clone()),
+    };
+    Ok((etag(row.revision), Json(device)))
 }
 
 /// The words of a search.
@@ -350,20 +368,4 @@ pub(super) fn summary(row: DeviceRow) -> DeviceSummary {
         first_seen: row.first_seen,
         last_seen: row.last_seen,
     }
-}
-
-fn full(row: DeviceRow, ladder: Option<Ladder>) -> Result<Device, Problem> {
-    let seen = serde_json::from_str(&row.seen).map_err(|error| {
-        tracing::error!(%error, device = row.key, "what is kept of a device cannot be read");
-        Problem::new(
-            super::problem::Code::Internal,
-            "The log of the appliance says more.",
-        )
-    })?;
-    Ok(Device {
-        notes: row.notes.notes.clone(),
-        ladder,
-        summary: summary(row),
-        seen,
-    })
 }

@@ -7,6 +7,7 @@
 
 mod access;
 pub(crate) mod alerts;
+mod assets;
 mod audit;
 mod captures;
 mod devices;
@@ -54,6 +55,7 @@ fn operations() -> OpenApiRouter<Shared> {
     let api = OpenApiRouter::new()
         .merge(access::operations())
         .merge(alerts::operations())
+        .merge(assets::operations())
         .merge(audit::operations())
         .merge(captures::operations())
         .merge(devices::operations())

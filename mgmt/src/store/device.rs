@@ -1,11 +1,13 @@
 //! Devices: as the fast path sees them, and as people wrote them down.
 
+use serde::Deserialize;
 use sqlx::sqlite::SqliteRow;
 use sqlx::{QueryBuilder, Row, Sqlite, SqliteConnection};
-use wardline_control::DeviceView;
+use wardline_control::{DeviceView, Identity};
 use wardline_policy::{DeviceKey, VlanKey};
 
 use super::{Database, StoreError};
+use crate::inventory::plan::Traits;
 use crate::time::Time;
 
 /// A row of the table.
@@ -327,6 +329,42 @@ pub async fn write_seen(db: &mut SqliteConnection, view: &DeviceView) -> Result<
     .execute(db)
     .await?;
     Ok(())
+}
+
+/// What is known of every device that tells which asset it is.
+///
+/// # Errors
+/// When the database fails.
+pub async fn traits(db: &mut SqliteConnection) -> Result<Vec<Traits>, StoreError> {
+    let rows = sqlx::query("SELECT key, seen, ward, bed FROM device");
+    let rows = rows.fetch_all(db).await?;
+    Ok(rows.iter().map(traits_of).collect::<Result<_, _>>()?)
+}
+
+fn traits_of(row: &SqliteRow) -> Result<Traits, sqlx::Error> {
+    #[derive(Deserialize)]
+    struct Dhcp {
+        hostname: String,
+    }
+    /// The part of what was seen that is wanted here.
+    #[derive(Default, Deserialize)]
+    struct Said {
+        dhcp: Option<Dhcp>,
+        #[serde(default)]
+        identity: Option<Identity>,
+    }
+    let said: Said = serde_json::from_str(row.try_get("seen")?).unwrap_or_default();
+    let identity = said.identity.unwrap_or_default();
+    let key: String = row.try_get("key")?;
+    Ok(Traits {
+        mac: parse_key(&key).map_or_else(String::new, |key| key.mac.to_string()),
+        key,
+        serial: identity.serial,
+        hostname: said.dhcp.map(|dhcp| dhcp.hostname),
+        asset_tags: identity.asset_tags,
+        ward: row.try_get("ward")?,
+        bed: row.try_get("bed")?,
+    })
 }
 
 /// The name that a word of the contract has in JSON.

@@ -6,9 +6,11 @@
 //! its audit record or not at all ([`Change`]).
 
 pub mod alert;
+pub mod asset;
 mod change;
 pub mod device;
 pub mod flow;
+pub mod import;
 pub mod job;
 mod lock;
 mod migrate;

@@ -3,6 +3,7 @@
 
 mod access;
 mod alerts;
+mod assets;
 mod audit;
 mod bundle;
 mod captures;
