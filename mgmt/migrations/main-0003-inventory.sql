@@ -114,3 +114,9 @@ CREATE INDEX context_by_expiry ON context (expires_us);
 
 -- Idempotency-Keys are forgotten by age.
 CREATE INDEX idempotency_by_created ON idempotency (created_us);
+
+-- The person or department that answers for a device.
+ALTER TABLE device ADD COLUMN owner TEXT;
+
+-- Reconciliation looks for assets by what devices say of themselves.
+CREATE INDEX asset_by_serial ON asset (lower(serial));

@@ -52,6 +52,10 @@ pub struct App {
     pub captures: captures::Shelf,
     /// Says that alerts came or went.
     pub alerted: tokio::sync::Notify,
+    /// Says that others say something else of devices.
+    pub context_changed: tokio::sync::Notify,
+    /// Requests with an `Idempotency-Key` that are under way.
+    pub under_way: api::idempotency::UnderWay,
     /// Who may do what, by operation.
     pub gate: auth::Gate,
     /// What proving who one is needs.

@@ -57,6 +57,8 @@ pub async fn run(config: Config, ready: Option<&Path>) -> Result<()> {
         policies: Keeper::new(),
         captures: Shelf::default(),
         alerted: tokio::sync::Notify::new(),
+        context_changed: tokio::sync::Notify::new(),
+        under_way: api::idempotency::UnderWay::default(),
         gate: Gate::new(&api::document()),
         started: Time::now(),
         config,

@@ -10,6 +10,7 @@ use utoipa_axum::routes;
 use wardline_control::DeviceView;
 
 use super::assets::AssetLink;
+use super::context::{Statement, statements};
 use super::modes::{Ladder, ladder_of};
 use super::page::{self, Order, Page};
 use super::problem::{Code, FieldError, Problem};
@@ -65,6 +66,8 @@ pub struct DeviceSummary {
     pub ward: Option<String>,
     /// The bed it belongs to.
     pub bed: Option<String>,
+    /// The person or department that answers for it.
+    pub owner: Option<String>,
     /// First frame.
     pub first_seen: Time,
     /// Last frame.
@@ -81,6 +84,8 @@ pub struct Device {
     pub notes: String,
     /// The assets it belongs to and belonged to, newest first; at most 200.
     pub assets: Vec<AssetLink>,
+    /// What others say of it now.
+    pub context: Vec<Statement>,
     /// Its mode as the wanted policy has it, who answers for it, and since when.
     pub ladder: Option<Ladder>,
     /// What the fast path sees: traffic, verdicts, evidence, what would change the answer.
@@ -170,6 +175,10 @@ pub struct DeviceUpdate {
     #[serde(deserialize_with = "given")]
     #[schema(value_type = Option<String>, max_length = 256)]
     pub bed: Option<Option<String>>,
+    /// The person or department that answers for it.
+    #[serde(deserialize_with = "given")]
+    #[schema(value_type = Option<String>, max_length = 256)]
+    pub owner: Option<Option<String>>,
     /// Anything else worth knowing.
     #[schema(max_length = 4096)]
     pub notes: Option<String>,
@@ -199,6 +208,7 @@ impl Checked for DeviceUpdate {
         );
         text("ward", short(&self.ward).as_deref(), 256, &mut errors);
         text("bed", short(&self.bed).as_deref(), 256, &mut errors);
+        text("owner", short(&self.owner).as_deref(), 256, &mut errors);
         text("notes", self.notes.as_deref(), 4_096, &mut errors);
         text("reason", self.reason.as_deref(), 1_024, &mut errors);
         errors
@@ -291,6 +301,7 @@ async fn shown(app: &Shared, key: &str) -> Result<(HeaderMap, Json<Device>), Pro
     let device = Device {
         notes: row.notes.notes.clone(),
         assets: assets.into_iter().map(AssetLink::from).collect(),
+        context: statements(app, key).await?,
         ladder: ladder_of(app, key).await?,
         seen,
         summary: summary(row.clone()),
@@ -321,6 +332,7 @@ fn updated(notes: &Notes, update: &DeviceUpdate) -> Notes {
         location: choose(&update.location, &notes.location),
         ward: choose(&update.ward, &notes.ward),
         bed: choose(&update.bed, &notes.bed),
+        owner: choose(&update.owner, &notes.owner),
         notes: update.notes.clone().unwrap_or_else(|| notes.notes.clone()),
     }
 }
@@ -331,6 +343,7 @@ fn written(notes: &Notes) -> serde_json::Value {
         "location": notes.location,
         "ward": notes.ward,
         "bed": notes.bed,
+        "owner": notes.owner,
         "notes": notes.notes,
     })
 }
@@ -365,6 +378,7 @@ pub(super) fn summary(row: DeviceRow) -> DeviceSummary {
         location: row.notes.location,
         ward: row.notes.ward,
         bed: row.notes.bed,
+        owner: row.notes.owner,
         first_seen: row.first_seen,
         last_seen: row.last_seen,
     }

@@ -10,18 +10,22 @@ pub(crate) mod alerts;
 mod assets;
 mod audit;
 mod captures;
+mod context;
 mod devices;
 mod document;
 mod drain;
 mod events;
 pub mod flows;
+pub mod idempotency;
 pub(crate) mod jobs;
 mod models;
 mod modes;
 pub mod page;
 mod policies;
 pub mod problem;
+mod reconciliation;
 pub mod request;
+mod roles;
 mod system;
 
 use axum::http::{HeaderMap, HeaderValue, header};
@@ -58,6 +62,7 @@ fn operations() -> OpenApiRouter<Shared> {
         .merge(assets::operations())
         .merge(audit::operations())
         .merge(captures::operations())
+        .merge(context::operations())
         .merge(devices::operations())
         .merge(events::operations())
         .merge(flows::operations())
@@ -65,6 +70,8 @@ fn operations() -> OpenApiRouter<Shared> {
         .merge(models::operations())
         .merge(modes::operations())
         .merge(policies::operations())
+        .merge(reconciliation::operations())
+        .merge(roles::operations())
         .merge(system::operations())
         .routes(routes!(read_openapi));
     OpenApiRouter::with_openapi(document::frame()).nest(BASE, api)
@@ -86,6 +93,10 @@ pub fn router(app: Shared) -> Router {
     );
     let guarded = router
         .method_not_allowed_fallback(wrong_method)
+        .route_layer(middleware::from_fn_with_state(
+            app.clone(),
+            idempotency::once,
+        ))
         .route_layer(middleware::from_fn_with_state(app.clone(), Gate::guard));
     guarded
         .with_state(app)

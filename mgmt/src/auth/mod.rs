@@ -226,7 +226,8 @@ impl Gate {
             .any(|operation| operation.tag == tag)
     }
 
-    fn operation(&self, method: &Method, extensions: &Extensions) -> Option<&Operation> {
+    /// The operation that a request means.
+    pub fn operation(&self, method: &Method, extensions: &Extensions) -> Option<&Operation> {
         let path = extensions.get::<MatchedPath>()?.as_str().to_owned();
         let method = if method == Method::HEAD {
             Method::GET

@@ -58,6 +58,8 @@ pub struct Notes {
     pub ward: Option<String>,
     /// The bed it belongs to.
     pub bed: Option<String>,
+    /// The person or department that answers for it.
+    pub owner: Option<String>,
     /// Anything else.
     pub notes: String,
 }
@@ -140,7 +142,7 @@ pub fn parse_key(text: &str) -> Option<DeviceKey> {
 
 const COLUMNS: &str = "id, key, name, policy_role, role, probability_percent, confirmed, mode, \
     care, vendor, model, first_seen_us, last_seen_us, seen, criticality, location, ward, bed, \
-    notes, revision";
+    owner, notes, revision";
 
 fn row(row: &SqliteRow) -> Result<DeviceRow, sqlx::Error> {
     Ok(DeviceRow {
@@ -163,6 +165,7 @@ fn row(row: &SqliteRow) -> Result<DeviceRow, sqlx::Error> {
             location: row.try_get("location")?,
             ward: row.try_get("ward")?,
             bed: row.try_get("bed")?,
+            owner: row.try_get("owner")?,
             notes: row.try_get("notes")?,
         },
         revision: row.try_get("revision")?,
@@ -276,7 +279,7 @@ pub async fn write_notes(
 ) -> Result<(), StoreError> {
     sqlx::query(
         "UPDATE device SET criticality = ?2, location = ?3, ward = ?4, bed = ?5, notes = ?6, \
-         search = ?7, revision = revision + 1 WHERE id = ?1",
+         search = ?7, owner = ?8, revision = revision + 1 WHERE id = ?1",
     )
     .bind(device.id)
     .bind(&notes.criticality)
@@ -285,6 +288,7 @@ pub async fn write_notes(
     .bind(&notes.bed)
     .bind(&notes.notes)
     .bind(search_text(&device.seen, &device.key, notes))
+    .bind(&notes.owner)
     .execute(db)
     .await?;
     Ok(())
@@ -390,7 +394,7 @@ fn search_text(seen: &str, key: &str, notes: &Notes) -> String {
             words.extend(identity.asset_tags);
         }
     }
-    let written = [&notes.location, &notes.ward, &notes.bed];
+    let written = [&notes.location, &notes.ward, &notes.bed, &notes.owner];
     words.extend(written.into_iter().flatten().cloned());
     words.push(notes.notes.clone());
     words.join("\n").to_lowercase()

@@ -8,13 +8,16 @@
 pub mod alert;
 pub mod asset;
 mod change;
+pub mod context;
 pub mod device;
 pub mod flow;
+pub mod idempotency;
 pub mod import;
 pub mod job;
 mod lock;
 mod migrate;
 pub mod policy;
+pub mod reconciliation;
 pub mod restore;
 
 use std::path::{Path, PathBuf};

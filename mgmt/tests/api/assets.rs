@@ -334,3 +334,75 @@ async fn the_longest_list_is_taken_in_and_survives_a_crash() {
         .await;
     assert_eq!(last["items"][0]["tag"], "A-19999");
 }
+
+#[tokio::test]
+async fn the_list_and_what_is_seen_are_compared_both_ways() {
+    let server = Server::start().await;
+    {
+        let mut devices: Vec<_> = (1..=4).map(device).collect();
+        let day_us = 86_400_000_000;
+        devices[1].last_seen_us -= 40 * day_us;
+        devices[1].first_seen_us -= 50 * day_us;
+        for device in &mut devices[2..] {
+            let identity = device.identity.as_mut().expect("looked at");
+            identity.asset_tags = vec!["Tag-7".to_owned()];
+        }
+        server.stage().devices = devices;
+    }
+    let all = |list: &Json| list["items"].as_array().map(Vec::len) == Some(4);
+    server.read_until("/devices", all).await;
+    let first = format!("/devices/{FIRST}");
+    assert_eq!(
+        change(&server, Method::PATCH, &first, 1, json!({ "bed": "1" }))
+            .await
+            .0,
+        200
+    );
+    for (id, key) in [(1, FIRST), (2, SECOND)] {
+        let new = json!({ "tag": format!("A-{id}"), "location": { "bed": "2" } });
+        create(&server, &new).await;
+        let path = format!("/assets/{id}/devices/{key}");
+        assert_eq!(
+            change(&server, Method::PUT, &path, 1, json!({})).await.0,
+            200
+        );
+    }
+    let mut found = Vec::new();
+    let mut path = "/reconciliation?limit=2".to_owned();
+    loop {
+        let page = server.read(&path).await;
+        found.extend(page["items"].as_array().expect("a list").clone());
+        let Some(cursor) = page["next_cursor"].as_str() else {
+            break;
+        };
+        path = format!("/reconciliation?limit=2&cursor={cursor}");
+    }
+    let kinds: Vec<_> = found
+        .iter()
+        .map(|finding| finding["kind"].as_str().expect("a kind"))
+        .collect();
+    let listed = [
+        "seen-not-listed",
+        "seen-not-listed",
+        "listed-not-seen",
+        "tag-twice",
+        "location-differs",
+    ];
+    assert_eq!(kinds, listed, "{found:#?}");
+    assert_eq!(found[2]["asset"]["tag"], "A-2");
+    assert_eq!(
+        (
+            &found[3]["tag"],
+            found[3]["devices"].as_array().map(Vec::len)
+        ),
+        (&json!("Tag-7"), Some(2))
+    );
+    assert_eq!(
+        found[4]["differs"],
+        json!([{ "field": "bed", "device": "1", "asset": "2" }])
+    );
+    let longer = server
+        .read("/reconciliation?kind=listed-not-seen&days=60")
+        .await;
+    assert_eq!(longer["items"], json!([]));
+}
