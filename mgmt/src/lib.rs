@@ -5,8 +5,9 @@
 //! lost or wrongly passed: nothing here is on the packet's way.
 //!
 //! [`run`] is the order of a start and of a stop. [`api`] is what can be asked, [`auth`] who may
-//! ask it, [`store`] what is kept, [`audit`] who changed what, [`fastpath`] the other process,
-//! [`live`] what is told while it happens, [`command`] what is done on the machine itself.
+//! ask it, [`store`] what is kept, [`inventory`] what the hospital owns, [`audit`] who changed
+//! what, [`fastpath`] the other process, [`live`] what is told while it happens, [`command`] what
+//! is done on the machine itself.
 
 pub mod api;
 pub mod audit;

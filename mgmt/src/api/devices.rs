@@ -11,6 +11,7 @@ use wardline_control::DeviceView;
 
 use super::assets::AssetLink;
 use super::context::{Statement, statements};
+use super::groups::networks;
 use super::modes::{Ladder, ladder_of};
 use super::page::{self, Order, Page};
 use super::problem::{Code, FieldError, Problem};
@@ -21,6 +22,7 @@ use crate::live::Topic;
 use crate::store::Record;
 use crate::store::asset::{self, Of};
 use crate::store::device::{self, DeviceFilter, DeviceRow, DeviceSort, Notes};
+use crate::store::group;
 use crate::time::Time;
 
 pub(super) fn operations() -> OpenApiRouter<Shared> {
@@ -82,6 +84,10 @@ pub struct Device {
     pub summary: DeviceSummary,
     /// Anything else worth knowing, as people wrote it down.
     pub notes: String,
+    /// Names of the groups it belongs to.
+    pub groups: Vec<String>,
+    /// Names of the networks it is in.
+    pub networks: Vec<String>,
     /// The assets it belongs to and belonged to, newest first; at most 200.
     pub assets: Vec<AssetLink>,
     /// What others say of it now.
@@ -122,6 +128,8 @@ pub struct DeviceQuery {
     pub ward: Option<String>,
     /// Of this care class
     pub care: Option<String>,
+    /// Of the group with this name
+    pub group: Option<String>,
     /// Seen since
     #[param(value_type = Option<String>, format = DateTime)]
     pub seen_since: Option<Time>,
@@ -229,6 +237,7 @@ async fn list_devices(
         mode: query.mode,
         ward: query.ward,
         care: query.care,
+        group: query.group,
         seen_since: query.seen_since,
         words: words(query.q.as_deref())?,
     };
@@ -293,12 +302,16 @@ async fn shown(app: &Shared, key: &str) -> Result<(HeaderMap, Json<Device>), Pro
     let row = device::find(&mut db, key).await?;
     let row = row.ok_or_else(|| Problem::not_found("device", key))?;
     let assets = asset::links(&mut db, Of::Device(key)).await?;
-    drop(db);
-    let seen = serde_json::from_str(&row.seen).map_err(|error| {
+    let groups = group::of_device(&mut db, key).await?;
+    let seen: DeviceView = serde_json::from_str(&row.seen).map_err(|error| {
         tracing::error!(%error, device = row.key, "what is kept of a device cannot be read");
         Problem::new(Code::Internal, "The log of the appliance says more.")
     })?;
+    let networks = networks::of_device(&mut db, seen.key.vlan.outer, &seen.addresses).await?;
+    drop(db);
     let device = Device {
+        groups,
+        networks,
         notes: row.notes.notes.clone(),
         assets: assets.into_iter().map(AssetLink::from).collect(),
         context: statements(app, key).await?,
@@ -322,7 +335,7 @@ pub(super) fn words(text: Option<&str>) -> Result<Vec<String>, Problem> {
     Ok(words)
 }
 
-fn updated(notes: &Notes, update: &DeviceUpdate) -> Notes {
+pub(super) fn updated(notes: &Notes, update: &DeviceUpdate) -> Notes {
     let choose = |update: &Option<Option<String>>, now: &Option<String>| {
         update.clone().unwrap_or_else(|| now.clone())
     };
@@ -337,7 +350,7 @@ fn updated(notes: &Notes, update: &DeviceUpdate) -> Notes {
     }
 }
 
-fn written(notes: &Notes) -> serde_json::Value {
+pub(super) fn written(notes: &Notes) -> serde_json::Value {
     serde_json::json!({
         "criticality": notes.criticality,
         "location": notes.location,

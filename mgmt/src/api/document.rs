@@ -19,7 +19,7 @@ use crate::auth::session;
 const ABOUT: &str = "What programs and the console ask of the management plane.\n\n\
     Answers that say no are problem details (RFC 9457) whose `code` does not change. Lists come in \
     pages: send `next_cursor` as `cursor`. What can change carries an `ETag` and wants it back as \
-    `If-Match`. Times are RFC 3339 in UTC; other quantities carry their unit in their name.";
+    `If-Match`. A `POST` with an `Idempotency-Key` is done once. Times are RFC 3339 in UTC; other quantities carry their unit in their name.";
 
 /// Title, licence, credentials.
 pub(super) fn frame() -> OpenApi {

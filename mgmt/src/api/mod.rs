@@ -2,20 +2,24 @@
 //! handlers themselves; the committed copy, `docs/openapi.json`, fails a test when it is stale.
 //!
 //! How it behaves everywhere: answers that say no are [`problem`]s; lists come in [`page`]s; what
-//! can change has an `ETag` and wants `If-Match`; bodies and parameters are read strictly
+//! can change has an `ETag` and wants `If-Match`; what is asked twice is done once
+//! ([`idempotency`]); bodies and parameters are read strictly
 //! ([`request`]).
 
 mod access;
 pub(crate) mod alerts;
 mod assets;
 mod audit;
+mod bulk;
 mod captures;
 mod context;
 mod devices;
 mod document;
 mod drain;
 mod events;
+mod export;
 pub mod flows;
+mod groups;
 pub mod idempotency;
 pub(crate) mod jobs;
 mod models;
@@ -61,11 +65,14 @@ fn operations() -> OpenApiRouter<Shared> {
         .merge(alerts::operations())
         .merge(assets::operations())
         .merge(audit::operations())
+        .merge(bulk::operations())
         .merge(captures::operations())
         .merge(context::operations())
         .merge(devices::operations())
         .merge(events::operations())
+        .merge(export::operations())
         .merge(flows::operations())
+        .merge(groups::operations())
         .merge(jobs::operations())
         .merge(models::operations())
         .merge(modes::operations())

@@ -6,6 +6,7 @@ use sqlx::{QueryBuilder, Row, Sqlite, SqliteConnection};
 use wardline_control::{DeviceView, Identity};
 use wardline_policy::{DeviceKey, VlanKey};
 
+use super::group::{BELONGS_END, belongs_to};
 use super::{Database, StoreError};
 use crate::inventory::plan::Traits;
 use crate::time::Time;
@@ -75,6 +76,8 @@ pub struct DeviceFilter {
     pub ward: Option<String>,
     /// Of this care class.
     pub care: Option<String>,
+    /// Of the group with this name.
+    pub group: Option<String>,
     /// Seen since.
     pub seen_since: Option<Time>,
     /// Every one of these words occurs somewhere.
@@ -202,6 +205,10 @@ pub async fn list(
         Some("unknown") => drop(query.push(" AND role IS NULL")),
         Some(role) => drop(query.push(" AND role = ").push_bind(role.to_owned())),
         None => {}
+    }
+    if let Some(group) = &filter.group {
+        query.push(belongs_to()).push_bind(group.clone());
+        query.push(BELONGS_END);
     }
     if let Some(since) = filter.seen_since {
         query.push(" AND last_seen_us >= ").push_bind(since.us());

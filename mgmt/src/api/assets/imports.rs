@@ -21,6 +21,7 @@ use crate::inventory::list::{self, ListRow, ReadColumn};
 use crate::inventory::plan::{self, Outcome, Status};
 use crate::inventory::{Column, Facts};
 use crate::live::Topic;
+use crate::policy;
 use crate::store::import::{self, ImportRow};
 use crate::store::{Change, Record, asset, device};
 use crate::time::Time;
@@ -157,7 +158,8 @@ async fn create_import(
     principal: Principal,
     Body(new): Body<ImportCreate, LIST_BYTES>,
 ) -> Result<(StatusCode, HeaderMap, Json<Import>), Problem> {
-    let read = aside(move || list::read(&new.text, &new.columns)).await?;
+    // Few at once: a long list takes some ten MiB.
+    let read = policy::aside(&app, move || list::read(&new.text, &new.columns)).await?;
     let list = read.map_err(|faults| {
         Problem::new(Code::InvalidBody, "The list cannot be read; see `errors`.").with(faults)
     })?;
