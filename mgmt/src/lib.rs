@@ -5,9 +5,9 @@
 //! lost or wrongly passed: nothing here is on the packet's way.
 //!
 //! [`run`] is the order of a start and of a stop. [`api`] is what can be asked, [`auth`] who may
-//! ask it, [`store`] what is kept, [`audit`] who changed what, [`fastpath`] the other process,
-//! [`live`] what is told while it happens, [`metrics`] what is counted, [`out`] who outside is told,
-//! [`command`] what is done on the machine itself.
+//! ask it, [`store`] what is kept, [`inventory`] what the hospital owns, [`audit`] who changed
+//! what, [`fastpath`] the other process, [`live`] what is told while it happens, [`metrics`] what is
+//! counted, [`out`] who outside is told, [`command`] what is done on the machine itself.
 
 pub mod api;
 pub mod audit;
@@ -16,6 +16,7 @@ pub mod backup;
 pub mod captures;
 pub mod config;
 pub mod fastpath;
+pub mod inventory;
 pub mod jobs;
 pub mod live;
 pub mod metrics;
@@ -59,6 +60,10 @@ pub struct App {
     pub metrics: metrics::Metrics,
     /// What receivers outside wait for.
     pub out: out::Out,
+    /// Says that others say something else of devices.
+    pub context_changed: tokio::sync::Notify,
+    /// Requests with an `Idempotency-Key` that are under way.
+    pub under_way: api::idempotency::UnderWay,
     /// Who may do what, by operation.
     pub gate: auth::Gate,
     /// What proving who one is needs.

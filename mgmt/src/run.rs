@@ -61,6 +61,8 @@ pub async fn run(config: Config, ready: Option<&Path>) -> Result<()> {
         alerted: tokio::sync::Notify::new(),
         metrics: Metrics::new(),
         out: Out::new(),
+        context_changed: tokio::sync::Notify::new(),
+        under_way: api::idempotency::UnderWay::default(),
         gate: Gate::new(&api::document()),
         started: Time::now(),
         config,

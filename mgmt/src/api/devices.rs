@@ -9,15 +9,20 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 use wardline_control::DeviceView;
 
+use super::assets::AssetLink;
+use super::context::{Statement, statements};
+use super::groups::networks;
 use super::modes::{Ladder, ladder_of};
 use super::page::{self, Order, Page};
-use super::problem::{FieldError, Problem};
+use super::problem::{Code, FieldError, Problem};
 use super::request::{Body, Checked, IfMatch, Path, Query, etag, text};
 use crate::Shared;
 use crate::auth::Principal;
 use crate::live::Topic;
 use crate::store::Record;
+use crate::store::asset::{self, Of};
 use crate::store::device::{self, DeviceFilter, DeviceRow, DeviceSort, Notes};
+use crate::store::group;
 use crate::time::Time;
 
 pub(super) fn operations() -> OpenApiRouter<Shared> {
@@ -63,6 +68,8 @@ pub struct DeviceSummary {
     pub ward: Option<String>,
     /// The bed it belongs to.
     pub bed: Option<String>,
+    /// The person or department that answers for it.
+    pub owner: Option<String>,
     /// First frame.
     pub first_seen: Time,
     /// Last frame.
@@ -77,6 +84,14 @@ pub struct Device {
     pub summary: DeviceSummary,
     /// Anything else worth knowing, as people wrote it down.
     pub notes: String,
+    /// Names of the groups it belongs to.
+    pub groups: Vec<String>,
+    /// Names of the networks it is in.
+    pub networks: Vec<String>,
+    /// The assets it belongs to and belonged to, newest first; at most 200.
+    pub assets: Vec<AssetLink>,
+    /// What others say of it now.
+    pub context: Vec<Statement>,
     /// Its mode as the wanted policy has it, who answers for it, and since when.
     pub ladder: Option<Ladder>,
     /// What the fast path sees: traffic, verdicts, evidence, what would change the answer.
@@ -113,6 +128,8 @@ pub struct DeviceQuery {
     pub ward: Option<String>,
     /// Of this care class
     pub care: Option<String>,
+    /// Of the group with this name
+    pub group: Option<String>,
     /// Seen since
     #[param(value_type = Option<String>, format = DateTime)]
     pub seen_since: Option<Time>,
@@ -166,6 +183,10 @@ pub struct DeviceUpdate {
     #[serde(deserialize_with = "given")]
     #[schema(value_type = Option<String>, max_length = 256)]
     pub bed: Option<Option<String>>,
+    /// The person or department that answers for it.
+    #[serde(deserialize_with = "given")]
+    #[schema(value_type = Option<String>, max_length = 256)]
+    pub owner: Option<Option<String>>,
     /// Anything else worth knowing.
     #[schema(max_length = 4096)]
     pub notes: Option<String>,
@@ -195,6 +216,7 @@ impl Checked for DeviceUpdate {
         );
         text("ward", short(&self.ward).as_deref(), 256, &mut errors);
         text("bed", short(&self.bed).as_deref(), 256, &mut errors);
+        text("owner", short(&self.owner).as_deref(), 256, &mut errors);
         text("notes", self.notes.as_deref(), 4_096, &mut errors);
         text("reason", self.reason.as_deref(), 1_024, &mut errors);
         errors
@@ -215,6 +237,7 @@ async fn list_devices(
         mode: query.mode,
         ward: query.ward,
         care: query.care,
+        group: query.group,
         seen_since: query.seen_since,
         words: words(query.q.as_deref())?,
     };
@@ -241,11 +264,7 @@ async fn read_device(
     State(app): State<Shared>,
     Path(key): Path<String>,
 ) -> Result<(HeaderMap, Json<Device>), Problem> {
-    let mut db = app.store.main.read().acquire().await?;
-    let row = device::find(&mut db, &key).await?;
-    let row = row.ok_or_else(|| Problem::not_found("device", &key))?;
-    let ladder = ladder_of(&app, &key).await?;
-    Ok((etag(row.revision), Json(full(row, ladder)?)))
+    shown(&app, &key).await
 }
 
 /// Write down what people know of a device
@@ -266,8 +285,6 @@ async fn update_device(
     if_match.require(row.revision)?;
     let notes = updated(&row.notes, &update);
     device::write_notes(change.db(), &row, &notes).await?;
-    let now = device::find(change.db(), &key).await?;
-    let now = now.ok_or_else(|| Problem::not_found("device", &key))?;
     let record = Record::new("update_device", format!("device/{key}"))
         .because(update.reason)
         .before(&written(&row.notes))
@@ -276,8 +293,33 @@ async fn update_device(
     let changed = written(&notes);
     app.live
         .tell(Topic::Device, "device-changed", Some(key.clone()), changed);
-    let ladder = ladder_of(&app, &key).await?;
-    Ok((etag(now.revision), Json(full(now, ladder)?)))
+    shown(&app, &key).await
+}
+
+/// A device with everything that is known of it.
+async fn shown(app: &Shared, key: &str) -> Result<(HeaderMap, Json<Device>), Problem> {
+    let mut db = app.store.main.read().acquire().await?;
+    let row = device::find(&mut db, key).await?;
+    let row = row.ok_or_else(|| Problem::not_found("device", key))?;
+    let assets = asset::links(&mut db, Of::Device(key)).await?;
+    let groups = group::of_device(&mut db, key).await?;
+    let seen: DeviceView = serde_json::from_str(&row.seen).map_err(|error| {
+        tracing::error!(%error, device = row.key, "what is kept of a device cannot be read");
+        Problem::new(Code::Internal, "The log of the appliance says more.")
+    })?;
+    let networks = networks::of_device(&mut db, seen.key.vlan.outer, &seen.addresses).await?;
+    drop(db);
+    let device = Device {
+        groups,
+        networks,
+        notes: row.notes.notes.clone(),
+        assets: assets.into_iter().map(AssetLink::from).collect(),
+        context: statements(app, key).await?,
+        ladder: ladder_of(app, key).await?,
+        seen,
+        summary: summary(row.clone()),
+    };
+    Ok((etag(row.revision), Json(device)))
 }
 
 /// The words of a search.
@@ -293,7 +335,7 @@ pub(super) fn words(text: Option<&str>) -> Result<Vec<String>, Problem> {
     Ok(words)
 }
 
-fn updated(notes: &Notes, update: &DeviceUpdate) -> Notes {
+pub(super) fn updated(notes: &Notes, update: &DeviceUpdate) -> Notes {
     let choose = |update: &Option<Option<String>>, now: &Option<String>| {
         update.clone().unwrap_or_else(|| now.clone())
     };
@@ -303,16 +345,18 @@ fn updated(notes: &Notes, update: &DeviceUpdate) -> Notes {
         location: choose(&update.location, &notes.location),
         ward: choose(&update.ward, &notes.ward),
         bed: choose(&update.bed, &notes.bed),
+        owner: choose(&update.owner, &notes.owner),
         notes: update.notes.clone().unwrap_or_else(|| notes.notes.clone()),
     }
 }
 
-fn written(notes: &Notes) -> serde_json::Value {
+pub(super) fn written(notes: &Notes) -> serde_json::Value {
     serde_json::json!({
         "criticality": notes.criticality,
         "location": notes.location,
         "ward": notes.ward,
         "bed": notes.bed,
+        "owner": notes.owner,
         "notes": notes.notes,
     })
 }
@@ -347,23 +391,8 @@ pub(super) fn summary(row: DeviceRow) -> DeviceSummary {
         location: row.notes.location,
         ward: row.notes.ward,
         bed: row.notes.bed,
+        owner: row.notes.owner,
         first_seen: row.first_seen,
         last_seen: row.last_seen,
     }
-}
-
-fn full(row: DeviceRow, ladder: Option<Ladder>) -> Result<Device, Problem> {
-    let seen = serde_json::from_str(&row.seen).map_err(|error| {
-        tracing::error!(%error, device = row.key, "what is kept of a device cannot be read");
-        Problem::new(
-            super::problem::Code::Internal,
-            "The log of the appliance says more.",
-        )
-    })?;
-    Ok(Device {
-        notes: row.notes.notes.clone(),
-        ladder,
-        summary: summary(row),
-        seen,
-    })
 }

@@ -1,15 +1,17 @@
 //! The description's frame, and what holds for all operations and need not be said at each.
 
-use utoipa::openapi::path::Operation;
+use utoipa::openapi::path::{Operation, ParameterBuilder, ParameterIn};
+use utoipa::openapi::schema::Type;
 use utoipa::openapi::security::{
     ApiKey, ApiKeyValue, HttpAuthScheme, HttpBuilder, SecurityRequirement, SecurityScheme,
 };
 use utoipa::openapi::{
-    ComponentsBuilder, ContentBuilder, InfoBuilder, LicenseBuilder, OpenApi, OpenApiBuilder, RefOr,
-    ResponseBuilder,
+    ComponentsBuilder, ContentBuilder, InfoBuilder, LicenseBuilder, ObjectBuilder, OpenApi,
+    OpenApiBuilder, RefOr, ResponseBuilder,
 };
 use utoipa::{PartialSchema as _, ToSchema as _};
 
+use super::idempotency;
 use super::problem::{Code, FieldError, Problem};
 use crate::auth::rules::{self, Access};
 use crate::auth::session;
@@ -17,7 +19,7 @@ use crate::auth::session;
 const ABOUT: &str = "What programs and the console ask of the management plane.\n\n\
     Answers that say no are problem details (RFC 9457) whose `code` does not change. Lists come in \
     pages: send `next_cursor` as `cursor`. What can change carries an `ETag` and wants it back as \
-    `If-Match`. Times are RFC 3339 in UTC; other quantities carry their unit in their name.";
+    `If-Match`. A `POST` with an `Idempotency-Key` is done once. Times are RFC 3339 in UTC; other quantities carry their unit in their name.";
 
 /// Title, licence, credentials.
 pub(super) fn frame() -> OpenApi {
@@ -61,6 +63,9 @@ pub(super) fn frame() -> OpenApi {
 pub(super) fn complete(mut api: OpenApi) -> OpenApi {
     for (path, item) in &mut api.paths.paths {
         let has_id = path.contains('{');
+        if let Some(operation) = &mut item.post {
+            idempotency_key(operation);
+        }
         let of = [
             (&mut item.get, false),
             (&mut item.put, true),
@@ -75,6 +80,29 @@ pub(super) fn complete(mut api: OpenApi) -> OpenApi {
         }
     }
     api
+}
+
+/// Adds the header that `POST` may carry, except where there are secrets.
+fn idempotency_key(operation: &mut Operation) {
+    let tag = operation.tags.as_ref().and_then(|tags| tags.first());
+    if !tag.is_some_and(|tag| idempotency::is_for(tag)) {
+        return;
+    }
+    let key = ObjectBuilder::new()
+        .schema_type(Type::String)
+        .pattern(Some(idempotency::PATTERN));
+    let header = ParameterBuilder::new()
+        .name(idempotency::HEADER)
+        .parameter_in(ParameterIn::Header)
+        .description(Some(
+            "The same key with the same request within 24 hours gives the same answer, and nothing \
+             is done again",
+        ))
+        .schema(Some(key));
+    operation
+        .parameters
+        .get_or_insert_default()
+        .push(RefOr::T(header.build()));
 }
 
 fn answers(operation: &mut Operation, has_id: bool, writes: bool) {
@@ -112,16 +140,21 @@ fn answers(operation: &mut Operation, has_id: bool, writes: bool) {
         add("409", "It does not fit with how things are");
         add("507", "The disk is full");
     }
+    let parameters = operation.parameters.clone().unwrap_or_default();
+    let takes = |name: &str| {
+        let mut parameters = parameters.iter();
+        parameters.any(|p| matches!(p, RefOr::T(p) if p.name == name))
+    };
     if operation.request_body.is_some() {
         add("413", "The body is too large");
         add("415", "The body is in another format");
         add("422", "The body is wrong");
     }
-    let parameters = operation.parameters.as_deref().unwrap_or_default();
-    if parameters
-        .iter()
-        .any(|p| matches!(p, RefOr::T(p) if p.name == "If-Match"))
-    {
+    if takes(idempotency::HEADER) {
+        add("413", "The body is too large");
+        add("422", "The key came with another request");
+    }
+    if takes("If-Match") {
         add("412", "It was changed since it was read");
         add("428", "If-Match is missing");
     }

@@ -2,18 +2,25 @@
 //! handlers themselves; the committed copy, `docs/openapi.json`, fails a test when it is stale.
 //!
 //! How it behaves everywhere: answers that say no are [`problem`]s; lists come in [`page`]s; what
-//! can change has an `ETag` and wants `If-Match`; bodies and parameters are read strictly
+//! can change has an `ETag` and wants `If-Match`; what is asked twice is done once
+//! ([`idempotency`]); bodies and parameters are read strictly
 //! ([`request`]).
 
 mod access;
 pub(crate) mod alerts;
+mod assets;
 mod audit;
+mod bulk;
 mod captures;
+mod context;
 mod devices;
 mod document;
 mod drain;
 mod events;
+mod export;
 pub mod flows;
+mod groups;
+pub mod idempotency;
 pub(crate) mod jobs;
 mod metrics;
 mod models;
@@ -22,7 +29,9 @@ pub mod page;
 mod policies;
 pub mod problem;
 mod receivers;
+mod reconciliation;
 pub mod request;
+mod roles;
 mod system;
 
 use axum::http::{HeaderMap, HeaderValue, header};
@@ -58,16 +67,23 @@ fn operations() -> OpenApiRouter<Shared> {
     let api = OpenApiRouter::new()
         .merge(access::operations())
         .merge(alerts::operations())
+        .merge(assets::operations())
         .merge(audit::operations())
+        .merge(bulk::operations())
         .merge(captures::operations())
+        .merge(context::operations())
         .merge(devices::operations())
         .merge(events::operations())
+        .merge(export::operations())
         .merge(flows::operations())
+        .merge(groups::operations())
         .merge(jobs::operations())
         .merge(models::operations())
         .merge(modes::operations())
         .merge(policies::operations())
         .merge(receivers::operations())
+        .merge(reconciliation::operations())
+        .merge(roles::operations())
         .merge(system::operations())
         .routes(routes!(read_openapi));
     OpenApiRouter::with_openapi(document::frame())
@@ -91,6 +107,10 @@ pub fn router(app: Shared) -> Router {
     );
     let guarded = router
         .method_not_allowed_fallback(wrong_method)
+        .route_layer(middleware::from_fn_with_state(
+            app.clone(),
+            idempotency::once,
+        ))
         .route_layer(middleware::from_fn_with_state(app.clone(), Gate::guard))
         .route_layer(middleware::from_fn_with_state(app.clone(), measure))
         .route_layer(middleware::from_fn_with_state(app.clone(), follow));

@@ -82,6 +82,12 @@ pub enum Code {
     MethodNotAllowed,
     /// It does not fit with how things are.
     Conflict,
+    /// The `Idempotency-Key` came with another request before.
+    IdempotencyKeyReused,
+    /// The request with this `Idempotency-Key` is under way.
+    InProgress,
+    /// Nobody knows what became of the request with this `Idempotency-Key`.
+    OutcomeUnknown,
     /// It was changed since it was read.
     PreconditionFailed,
     /// `If-Match` is missing.
@@ -124,6 +130,17 @@ impl Code {
                 "Not with this method",
             ),
             Self::Conflict => (S::CONFLICT, "conflict", "It does not fit"),
+            Self::IdempotencyKeyReused => (
+                S::UNPROCESSABLE_ENTITY,
+                "idempotency-key-reused",
+                "The key came with another request",
+            ),
+            Self::InProgress => (S::CONFLICT, "in-progress", "It is under way"),
+            Self::OutcomeUnknown => (
+                S::CONFLICT,
+                "outcome-unknown",
+                "Nobody knows what became of it",
+            ),
             Self::PreconditionFailed => (
                 S::PRECONDITION_FAILED,
                 "precondition-failed",

@@ -33,6 +33,7 @@ pub async fn collect(app: Shared) {
         forget_history(&app),
         draw_map(&app),
         super::alerts::collect(&app),
+        super::context::hand_over(&app),
     );
 }
 

@@ -2,6 +2,7 @@
 
 mod alerts;
 mod collect;
+mod context;
 mod flows;
 
 use std::path::PathBuf;
@@ -69,6 +70,12 @@ impl Link {
             Some(client) => client,
             None => std::future::pending().await,
         }
+    }
+
+    /// Waits until the connection is lost.
+    pub async fn gone(&self) {
+        // The sender lives as long as `self`.
+        let _ = self.client.subscribe().wait_for(Option::is_none).await;
     }
 
     /// Connects, and connects again whenever the fast path was gone. Never returns.

@@ -2,12 +2,15 @@
 
 use std::collections::HashMap;
 
+use serde::Deserialize;
 use sqlx::sqlite::SqliteRow;
 use sqlx::{QueryBuilder, Row, Sqlite, SqliteConnection};
-use wardline_control::DeviceView;
+use wardline_control::{DeviceView, Identity};
 use wardline_policy::{DeviceKey, VlanKey};
 
+use super::group::{BELONGS_END, belongs_to};
 use super::{Database, StoreError};
+use crate::inventory::plan::Traits;
 use crate::time::Time;
 
 /// A row of the table.
@@ -58,6 +61,8 @@ pub struct Notes {
     pub ward: Option<String>,
     /// The bed it belongs to.
     pub bed: Option<String>,
+    /// The person or department that answers for it.
+    pub owner: Option<String>,
     /// Anything else.
     pub notes: String,
 }
@@ -73,6 +78,8 @@ pub struct DeviceFilter {
     pub ward: Option<String>,
     /// Of this care class.
     pub care: Option<String>,
+    /// Of the group with this name.
+    pub group: Option<String>,
     /// Seen since.
     pub seen_since: Option<Time>,
     /// Every one of these words occurs somewhere.
@@ -152,7 +159,7 @@ pub fn parse_key(text: &str) -> Option<DeviceKey> {
 
 const COLUMNS: &str = "id, key, name, policy_role, role, probability_percent, confirmed, mode, \
     care, vendor, model, first_seen_us, last_seen_us, seen, criticality, location, ward, bed, \
-    notes, revision";
+    owner, notes, revision";
 
 fn row(row: &SqliteRow) -> Result<DeviceRow, sqlx::Error> {
     Ok(DeviceRow {
@@ -175,6 +182,7 @@ fn row(row: &SqliteRow) -> Result<DeviceRow, sqlx::Error> {
             location: row.try_get("location")?,
             ward: row.try_get("ward")?,
             bed: row.try_get("bed")?,
+            owner: row.try_get("owner")?,
             notes: row.try_get("notes")?,
         },
         revision: row.try_get("revision")?,
@@ -212,6 +220,10 @@ pub async fn list(
         Some("unknown") => drop(query.push(" AND role IS NULL")),
         Some(role) => drop(query.push(" AND role = ").push_bind(role.to_owned())),
         None => {}
+    }
+    if let Some(group) = &filter.group {
+        query.push(belongs_to()).push_bind(group.clone());
+        query.push(BELONGS_END);
     }
     if let Some(since) = filter.seen_since {
         query.push(" AND last_seen_us >= ").push_bind(since.us());
@@ -301,7 +313,7 @@ pub async fn write_notes(
 ) -> Result<(), StoreError> {
     sqlx::query(
         "UPDATE device SET criticality = ?2, location = ?3, ward = ?4, bed = ?5, notes = ?6, \
-         search = ?7, revision = revision + 1 WHERE id = ?1",
+         search = ?7, owner = ?8, revision = revision + 1 WHERE id = ?1",
     )
     .bind(device.id)
     .bind(&notes.criticality)
@@ -310,6 +322,7 @@ pub async fn write_notes(
     .bind(&notes.bed)
     .bind(&notes.notes)
     .bind(search_text(&device.seen, &device.key, notes))
+    .bind(&notes.owner)
     .execute(db)
     .await?;
     Ok(())
@@ -356,6 +369,42 @@ pub async fn write_seen(db: &mut SqliteConnection, view: &DeviceView) -> Result<
     Ok(())
 }
 
+/// What is known of every device that tells which asset it is.
+///
+/// # Errors
+/// When the database fails.
+pub async fn traits(db: &mut SqliteConnection) -> Result<Vec<Traits>, StoreError> {
+    let rows = sqlx::query("SELECT key, seen, ward, bed FROM device");
+    let rows = rows.fetch_all(db).await?;
+    Ok(rows.iter().map(traits_of).collect::<Result<_, _>>()?)
+}
+
+fn traits_of(row: &SqliteRow) -> Result<Traits, sqlx::Error> {
+    #[derive(Deserialize)]
+    struct Dhcp {
+        hostname: String,
+    }
+    /// The part of what was seen that is wanted here.
+    #[derive(Default, Deserialize)]
+    struct Said {
+        dhcp: Option<Dhcp>,
+        #[serde(default)]
+        identity: Option<Identity>,
+    }
+    let said: Said = serde_json::from_str(row.try_get("seen")?).unwrap_or_default();
+    let identity = said.identity.unwrap_or_default();
+    let key: String = row.try_get("key")?;
+    Ok(Traits {
+        mac: parse_key(&key).map_or_else(String::new, |key| key.mac.to_string()),
+        key,
+        serial: identity.serial,
+        hostname: said.dhcp.map(|dhcp| dhcp.hostname),
+        asset_tags: identity.asset_tags,
+        ward: row.try_get("ward")?,
+        bed: row.try_get("bed")?,
+    })
+}
+
 /// The name that a word of the contract has in JSON.
 pub fn word(value: &impl serde::Serialize) -> String {
     match serde_json::to_value(value) {
@@ -379,7 +428,7 @@ fn search_text(seen: &str, key: &str, notes: &Notes) -> String {
             words.extend(identity.asset_tags);
         }
     }
-    let written = [&notes.location, &notes.ward, &notes.bed];
+    let written = [&notes.location, &notes.ward, &notes.bed, &notes.owner];
     words.extend(written.into_iter().flatten().cloned());
     words.push(notes.notes.clone());
     words.join("\n").to_lowercase()

@@ -6,14 +6,21 @@
 //! its audit record or not at all ([`Change`]).
 
 pub mod alert;
+pub mod asset;
 mod change;
+pub mod context;
 pub mod device;
 pub mod flow;
+pub mod group;
+pub mod idempotency;
+pub mod import;
 pub mod job;
 mod lock;
 mod migrate;
+pub mod network;
 pub mod policy;
 pub mod receiver;
+pub mod reconciliation;
 pub mod restore;
 
 use std::path::{Path, PathBuf};

@@ -3,14 +3,19 @@
 
 mod access;
 mod alerts;
+mod assets;
 mod audit;
+mod bulk;
 mod bundle;
 mod captures;
+mod context;
 mod contract;
 mod devices;
 mod events;
 mod faults;
 mod flows;
+mod groups;
+mod idempotency;
 mod jobs;
 mod metrics;
 mod models;
