@@ -12,6 +12,7 @@ use utoipa_axum::routes;
 
 use super::assets::AssetSummary;
 use super::devices::{DeviceSummary, summary};
+use super::flows::{Action, Flow, known_device, known_peer, record};
 use super::problem::Problem;
 use super::request::Query;
 use crate::Shared;
@@ -19,6 +20,8 @@ use crate::inventory::Column;
 use crate::inventory::list::cell;
 use crate::store::asset::{self, AssetFilter, AssetPlace};
 use crate::store::device::{self, DeviceFilter, DevicePlace, DeviceSort, word};
+use crate::store::flow::{self, FlowFilter, FlowRow};
+use crate::time::Time;
 
 /// Entries read at a time.
 const PORTION: u32 = 500;
@@ -27,6 +30,7 @@ pub(super) fn operations() -> OpenApiRouter<Shared> {
     OpenApiRouter::new()
         .routes(routes!(export_devices))
         .routes(routes!(export_assets))
+        .routes(routes!(export_flows))
 }
 
 /// In which form.
@@ -97,6 +101,90 @@ async fn export_assets(
     headings.push("devices");
     let format = query.format.unwrap_or_default();
     Ok(file("assets", format, &headings, portions, asset_cells))
+}
+
+/// Which records, and in which form.
+#[derive(Debug, Default, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub struct FlowExportQuery {
+    /// Of this device
+    pub device: Option<String>,
+    /// With this address
+    pub peer: Option<String>,
+    /// With this action
+    #[param(inline)]
+    pub action: Option<Action>,
+    /// Not before
+    #[param(value_type = Option<String>, format = DateTime)]
+    pub since: Option<Time>,
+    /// Before
+    #[param(value_type = Option<String>, format = DateTime)]
+    pub until: Option<Time>,
+    /// In which form
+    #[param(inline)]
+    pub format: Option<ListFormat>,
+}
+
+/// The flow history, newest first, as a file
+#[utoipa::path(get, path = "/flows/export", tag = "flows", params(FlowExportQuery),
+    responses((status = 200, description = "The records",
+        content((String = "text/csv"), (Vec<Flow> = "application/json")))))]
+async fn export_flows(
+    State(app): State<Shared>,
+    Query(query): Query<FlowExportQuery>,
+) -> Result<Response, Problem> {
+    let filter = FlowFilter {
+        device: known_device(query.device)?,
+        peer: known_peer(query.peer)?,
+        action: query.action.map(|action| word(&action)),
+        since_s: query.since.map(Time::seconds),
+        until_s: query.until.map(Time::seconds),
+        ..FlowFilter::default()
+    };
+    let begin = (app, filter, None);
+    let portions = stream::try_unfold(begin, |(app, filter, after)| async move {
+        let rows = flow::history(&app.store.history, &filter, after.as_ref(), PORTION).await?;
+        let place = rows.last().map(FlowRow::place);
+        let items: Vec<_> = rows.into_iter().map(record).collect();
+        Ok::<_, anyhow::Error>(place.map(|place| (items, (app, filter, Some(place)))))
+    });
+    let format = query.format.unwrap_or_default();
+    Ok(file("flows", format, &FLOW_HEADINGS, portions, flow_cells))
+}
+
+const FLOW_HEADINGS: [&str; 13] = [
+    "begin",
+    "device",
+    "peer",
+    "initiator",
+    "protocol",
+    "port",
+    "action",
+    "reason",
+    "conversations",
+    "frames_sent",
+    "bytes_sent",
+    "frames_got",
+    "bytes_got",
+];
+
+fn flow_cells(flow: &Flow) -> Vec<String> {
+    vec![
+        flow.begin.to_string(),
+        flow.device.clone(),
+        flow.peer.clone(),
+        word(&flow.initiator),
+        flow.protocol.to_string(),
+        flow.port.to_string(),
+        word(&flow.action),
+        flow.reason.clone(),
+        flow.conversations.to_string(),
+        flow.frames_sent.to_string(),
+        flow.bytes_sent.to_string(),
+        flow.frames_got.to_string(),
+        flow.bytes_got.to_string(),
+    ]
 }
 
 const DEVICE_HEADINGS: [&str; 20] = [

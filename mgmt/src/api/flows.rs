@@ -327,7 +327,7 @@ async fn read_role_map(State(app): State<Shared>) -> Json<RoleMap> {
     Json(app.role_map.borrow().as_ref().clone())
 }
 
-fn known_device(text: Option<String>) -> Result<Option<String>, Problem> {
+pub(super) fn known_device(text: Option<String>) -> Result<Option<String>, Problem> {
     match text {
         Some(text) if device::parse_key(&text).is_none() => Err(Problem::query(
             "device",
@@ -337,7 +337,7 @@ fn known_device(text: Option<String>) -> Result<Option<String>, Problem> {
     }
 }
 
-fn known_peer(text: Option<String>) -> Result<Option<String>, Problem> {
+pub(super) fn known_peer(text: Option<String>) -> Result<Option<String>, Problem> {
     let Some(text) = text else { return Ok(None) };
     match text.parse::<IpAddr>() {
         Ok(address) => Ok(Some(address.to_canonical().to_string())),
@@ -361,7 +361,7 @@ fn time(seconds: i64) -> Time {
     Time::from_us(0).plus_s(seconds)
 }
 
-fn record(row: FlowRow) -> Flow {
+pub(super) fn record(row: FlowRow) -> Flow {
     let (edge, sums) = (row.edge, row.sums);
     Flow {
         begin: time(row.bucket_s),

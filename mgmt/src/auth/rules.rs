@@ -100,6 +100,7 @@ pub const RULES: &[(&str, Access)] = &[
     ("update_device", CARE),
     ("stream_events", ALL),
     ("list_flows", ALL),
+    ("export_flows", ALL),
     ("list_live_flows", ALL),
     ("list_edges", ALL),
     ("read_role_map", ALL),

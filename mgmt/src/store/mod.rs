@@ -40,6 +40,9 @@ use crate::audit::Signer;
 pub const MAIN_FILE: &str = "wardline.db";
 /// File of the flow history.
 pub const HISTORY_FILE: &str = "history.db";
+/// A larger history is not gone through at the start, which would keep everybody waiting; whoever
+/// wants that done asks for a check of the system.
+const HISTORY_CHECKED_BYTES: u64 = 256 * 1024 * 1024;
 /// Connections of each database that read.
 const READERS: u32 = 4;
 /// SQLite's code `SQLITE_INTERRUPT`.
@@ -137,13 +140,13 @@ impl Store {
         private_directory(dir)?;
         let lock = lock::Lock::shared(dir)?;
         let signer = Arc::new(Signer::open(dir)?);
-        let main = Database::open(&dir.join(MAIN_FILE), migrate::MAIN).await?;
+        let main = Database::open(&dir.join(MAIN_FILE), migrate::MAIN, u64::MAX).await?;
         let path = dir.join(HISTORY_FILE);
-        let history = match Database::open(&path, migrate::HISTORY).await {
+        let history = match Database::open(&path, migrate::HISTORY, HISTORY_CHECKED_BYTES).await {
             Err(StoreError::Damaged(how)) => {
                 let aside = set_aside(&path, "damaged")?;
                 tracing::error!(%how, aside = %aside.display(), "the flow history is damaged; a new one is begun");
-                Database::open(&path, migrate::HISTORY).await?
+                Database::open(&path, migrate::HISTORY, HISTORY_CHECKED_BYTES).await?
             }
             history => history?,
         };
@@ -177,7 +180,11 @@ impl Store {
 }
 
 impl Database {
-    async fn open(path: &Path, steps: &[migrate::Step]) -> Result<Self, StoreError> {
+    async fn open(
+        path: &Path,
+        steps: &[migrate::Step],
+        checked_bytes: u64,
+    ) -> Result<Self, StoreError> {
         let options = SqliteConnectOptions::new()
             .filename(path)
             .create_if_missing(true)
@@ -196,7 +203,9 @@ impl Database {
                 .after_release(|connection, _| Box::pin(is_clean(connection)))
         };
         let write = pool(1).connect_with(options.clone()).await?;
-        check(&write).await?;
+        if std::fs::metadata(path).is_ok_and(|facts| facts.len() <= checked_bytes) {
+            check(&write).await?;
+        }
         migrate::run(&write, steps).await?;
         let read = pool(READERS)
             .connect_with(options.create_if_missing(false).read_only(true))

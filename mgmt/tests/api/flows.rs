@@ -1,7 +1,9 @@
 //! The flow history and the map.
 
+use reqwest::Method;
 use serde_json::json;
 use wardline_control::EventKind;
+use wardline_mgmt::auth::Role;
 use wardline_policy::DeviceKey;
 
 use crate::support::Server;
@@ -65,4 +67,17 @@ async fn conversations_are_added_up_and_found() {
     assert_eq!(rest["next_cursor"], serde_json::Value::Null);
     let edges = server.read("/map/edges?since=2026-01-01T00:00:00Z").await;
     assert_eq!(edges["items"].as_array().map(Vec::len), Some(3));
+    let file = server.request(Role::Viewer, Method::GET, "/flows/export?action=forward");
+    let file = file.send().await.expect("an answer").text().await;
+    let file = file.expect("a text");
+    let lines: Vec<_> = file.lines().collect();
+    assert_eq!(lines.len(), 3, "{file}");
+    assert!(
+        lines[0].starts_with("begin,device,peer,initiator"),
+        "{file}"
+    );
+    assert!(
+        lines[1].contains(&format!(",{KEY},10.0.0.2,device,6,")),
+        "{file}"
+    );
 }
