@@ -1,5 +1,7 @@
 //! Devices: as the fast path sees them, and as people wrote them down.
 
+use std::collections::HashMap;
+
 use sqlx::sqlite::SqliteRow;
 use sqlx::{QueryBuilder, Row, Sqlite, SqliteConnection};
 use wardline_control::DeviceView;
@@ -260,6 +262,18 @@ pub async fn list(
         devices.push((device, at));
     }
     Ok(devices)
+}
+
+/// The role of each device that has one, by key.
+///
+/// # Errors
+/// When the database fails.
+pub async fn roles(db: &Database) -> Result<HashMap<String, String>, StoreError> {
+    let roles: Vec<(String, String)> =
+        sqlx::query_as("SELECT key, role FROM device WHERE role IS NOT NULL")
+            .fetch_all(db.read())
+            .await?;
+    Ok(roles.into_iter().collect())
 }
 
 /// One device.

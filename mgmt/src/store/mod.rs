@@ -35,6 +35,8 @@ pub const MAIN_FILE: &str = "wardline.db";
 pub const HISTORY_FILE: &str = "history.db";
 /// Connections of each database that read.
 const READERS: u32 = 4;
+/// SQLite's code `SQLITE_INTERRUPT`.
+const INTERRUPTED: u32 = 9;
 /// SQLite's code `SQLITE_IOERR_SHMSIZE`.
 const SHARED_MEMORY_SIZE: u32 = 4_874;
 /// How long one waits for another connection.
@@ -83,6 +85,9 @@ pub enum StoreError {
         #[source]
         source: std::io::Error,
     },
+    /// It was cut off.
+    #[error("that takes too long: ask for less time, a device or a peer")]
+    TooLong,
     /// Somebody else has the name.
     #[error("it is taken: {0}")]
     Taken(String),
@@ -107,6 +112,7 @@ impl From<sqlx::Error> for StoreError {
         }
         match code.map(|code| code & 0xff) {
             Some(13) => Self::Full,
+            Some(INTERRUPTED) => Self::TooLong,
             Some(11 | 26) => Self::Damaged(database.message().to_owned()),
             _ => Self::Other(error),
         }
