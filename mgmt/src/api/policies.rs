@@ -451,7 +451,7 @@ async fn apply_policy(
 ) -> Result<impl IntoResponse, Problem> {
     policy::find(&app, number).await?;
     // Nobody is told that it will be done while it cannot be.
-    app.fastpath.client()?.status().await?;
+    app.fastpath.status(&app.fastpath.client()?).await?;
     let desired = kept::desired(app.store.main.read()).await?;
     policy::expect(wish.expected_number, desired.as_ref())?;
     let subject = format!("policy/{number}");

@@ -46,7 +46,7 @@ pub struct Health {
     responses((status = 200, description = "The appliance", body = System)))]
 async fn read_system(State(app): State<Shared>) -> Json<System> {
     let fastpath = match app.fastpath.client() {
-        Ok(client) => client.status().await.ok(),
+        Ok(client) => app.fastpath.status(&client).await.ok(),
         Err(_) => None,
     };
     Json(System {

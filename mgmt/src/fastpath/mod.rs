@@ -5,12 +5,14 @@ mod collect;
 mod context;
 mod flows;
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::watch;
-use wardline_control::{Client, ClientError};
+use wardline_control::{Client, ClientError, Status};
 
 use crate::Shared;
 use crate::api::problem::{Code, Problem};
@@ -30,6 +32,8 @@ pub struct Link {
     client: watch::Sender<Option<Client>>,
     /// Times it was reached anew.
     connections: AtomicU64,
+    /// Longest round of each worker, in nanoseconds, since somebody took it.
+    longest: Mutex<BTreeMap<u32, u64>>,
 }
 
 impl Link {
@@ -39,6 +43,7 @@ impl Link {
             socket,
             client: watch::channel(None).0,
             connections: AtomicU64::new(0),
+            longest: Mutex::default(),
         }
     }
 
@@ -59,6 +64,32 @@ impl Link {
     /// Times it was reached anew.
     pub fn connections(&self) -> u64 {
         self.connections.load(Ordering::Relaxed)
+    }
+
+    /// What the fast path says of itself. It forgets the longest rounds when it is asked; they are
+    /// kept here for [`Link::take_longest`].
+    ///
+    /// # Errors
+    /// When it does not answer.
+    pub async fn status(&self, client: &Client) -> Result<Status, ClientError> {
+        let status = client.status().await?;
+        let mut longest = self.longest();
+        for worker in &status.workers {
+            let seen = longest.entry(worker.index).or_default();
+            *seen = worker.longest_round_ns.max(*seen);
+        }
+        drop(longest);
+        Ok(status)
+    }
+
+    /// The longest round of each worker, in nanoseconds, since this was asked last.
+    pub fn take_longest(&self) -> BTreeMap<u32, u64> {
+        std::mem::take(&mut self.longest())
+    }
+
+    fn longest(&self) -> MutexGuard<'_, BTreeMap<u32, u64>> {
+        // Each entry is whole.
+        self.longest.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Waits until there is a connection.
@@ -95,7 +126,7 @@ impl Link {
                     app.live.tell(Topic::System, "fastpath-there", None, detail);
                     self.connections.fetch_add(1, Ordering::Relaxed);
                     self.client.send_replace(Some(client.clone()));
-                    lost(&client).await;
+                    self.lost(&client).await;
                     self.client.send_replace(None);
                     tracing::warn!("the fast path is gone; it enforces on if it lives");
                     app.live.tell(
@@ -114,14 +145,14 @@ impl Link {
             tokio::time::sleep(AGAIN).await;
         }
     }
-}
 
-/// Returns when the connection is of no use any more.
-async fn lost(client: &Client) {
-    loop {
-        tokio::time::sleep(TRIED_EVERY).await;
-        if let Err(ClientError::Rpc(_)) = client.status().await {
-            return;
+    /// Returns when the connection is of no use any more.
+    async fn lost(&self, client: &Client) {
+        loop {
+            tokio::time::sleep(TRIED_EVERY).await;
+            if let Err(ClientError::Rpc(_)) = self.status(client).await {
+                return;
+            }
         }
     }
 }

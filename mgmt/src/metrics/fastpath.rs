@@ -265,8 +265,8 @@ fn workers(series: &mut Series<'_>, workers: &[WorkerStatus]) -> fmt::Result {
         .map(|worker| (number(worker), float(worker.longest_round_ns) / 1e9));
     series.gauges(
         "worker_longest_round_seconds",
-        "Longest time between two rounds since anybody asked last, sleeps included: a frame waited \
-         no longer than this to be looked at",
+        "Longest time between two rounds since the metrics were read last, sleeps included: a \
+         frame waited no longer than this to be looked at",
         longest,
     )
 }

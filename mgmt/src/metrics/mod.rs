@@ -18,6 +18,7 @@ use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::Registry;
+use wardline_control::Status;
 
 use crate::Shared;
 use crate::store::StoreError;
@@ -98,13 +99,10 @@ pub async fn measure(State(app): State<Shared>, request: Request, next: Next) ->
 /// # Errors
 /// When the store cannot be read.
 pub async fn render(app: &Shared) -> Result<String, StoreError> {
-    let status = match app.fastpath.client() {
-        Ok(client) => tokio::time::timeout(PATIENCE, client.status()).await.ok(),
-        Err(_) => None,
-    };
+    let status = status(app).await;
     let own = own::Own::gather(app).await?;
     let mut now = Registry::with_prefix(PREFIX);
-    now.register_collector(Box::new(fastpath::Fastpath(status.and_then(Result::ok))));
+    now.register_collector(Box::new(fastpath::Fastpath(status)));
     now.register_collector(Box::new(own));
     let mut text = String::new();
     // A string takes everything that is written to it.
@@ -112,4 +110,18 @@ pub async fn render(app: &Shared) -> Result<String, StoreError> {
     let _ = text::encode_registry(&mut text, &app.metrics.registry);
     let _ = text::encode_eof(&mut text);
     Ok(text)
+}
+
+/// What the fast path says of itself, with the longest rounds since this was asked last.
+async fn status(app: &Shared) -> Option<Status> {
+    let client = app.fastpath.client().ok()?;
+    let asked = tokio::time::timeout(PATIENCE, app.fastpath.status(&client));
+    let mut status = asked.await.ok()?.ok()?;
+    let longest = app.fastpath.take_longest();
+    for worker in &mut status.workers {
+        if let Some(ns) = longest.get(&worker.index) {
+            worker.longest_round_ns = *ns;
+        }
+    }
+    Some(status)
 }

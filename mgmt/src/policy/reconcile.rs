@@ -204,7 +204,7 @@ async fn catch_up(
 /// # Errors
 /// When it is away, or its policy cannot be read here.
 pub async fn in_force(app: &App, client: &Client) -> Result<InForce, Problem> {
-    let policy = client.status().await?.policy;
+    let policy = app.fastpath.status(client).await?.policy;
     let Hello {
         pid, started_us, ..
     } = *client.hello();

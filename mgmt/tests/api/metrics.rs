@@ -127,6 +127,20 @@ async fn every_counter_of_the_fast_path_is_told() {
 }
 
 #[tokio::test]
+async fn the_longest_round_is_kept_until_it_was_read() {
+    let server = Server::start().await;
+    server.stage().status = Some(busy());
+    let told = |system: &serde_json::Value| system["fastpath"]["workers"][0].is_object();
+    server.read_until("/system", told).await;
+    let mut quick = busy();
+    quick.workers[0].longest_round_ns = 1_000;
+    server.stage().status = Some(quick);
+    let name = "wardline_worker_longest_round_seconds{worker=\"0\"}";
+    assert_eq!(scrape(&server).await[name], 0.000_05);
+    assert_eq!(scrape(&server).await[name], 0.000_001);
+}
+
+#[tokio::test]
 async fn requests_are_counted_by_operation_and_status() {
     let server = Server::start().await;
     for role in [Role::Administrator, Role::Viewer] {
