@@ -341,10 +341,10 @@ async fn merge(
     for batch in edges.chunks(BATCH) {
         let full = newest.len() >= window.limit;
         let least = newest.keys().next().copied().filter(|_| full);
-        if let (Some([oldest_s, _]), Some((_, last_s))) = (least, batch.first()) {
-            if *last_s < oldest_s {
-                break;
-            }
+        if let (Some([oldest_s, _]), Some((_, last_s))) = (least, batch.first())
+            && *last_s < oldest_s
+        {
+            break;
         }
         let from_s = least.map_or(window.from_s, |[oldest_s, _]| oldest_s);
         for (place, sums) in newest_of(&mut *db, batch, from_s, window).await? {
