@@ -121,6 +121,16 @@ enum WardAction {
 enum BenchAction {
     /// Every system in turn, in one run on this machine
     Compare(CompareArgs),
+    /// The management plane with 10,000 devices and ten million records, beside a small one
+    Management {
+        /// What `wardline-bench management` takes; `--help` lists it
+        #[arg(
+            trailing_var_arg = true,
+            allow_hyphen_values = true,
+            value_name = "ARGS"
+        )]
+        args: Vec<String>,
+    },
 }
 
 #[derive(Debug, Args)]
@@ -230,7 +240,20 @@ fn ward(action: &WardAction) -> Result<()> {
     Err(tools::replace_process(command))
 }
 
-fn bench(BenchAction::Compare(args): &BenchAction) -> Result<()> {
+fn bench(action: &BenchAction) -> Result<()> {
+    match action {
+        BenchAction::Compare(args) => compare(args),
+        BenchAction::Management { args } => {
+            // As the tests build it: what it does most is wait for the database.
+            tools::build()?;
+            let mut command = Command::new(tools::program(tools::BENCH)?);
+            command.arg("management").args(args);
+            Err(tools::replace_process(command))
+        }
+    }
+}
+
+fn compare(args: &CompareArgs) -> Result<()> {
     setup::run_for_bench()?;
     let mut command = Command::new(tools::build_bench()?);
     command.env("WARDLINE_LAB_VENV", tools::venv()?);
