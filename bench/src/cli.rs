@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, bail};
 use clap::{Args, Parser, Subcommand};
 use wardline_bench::machine::Facts;
+use wardline_bench::management::{self, Plan, Size};
 use wardline_bench::report::{self, Report};
 use wardline_bench::suites::{Entry, SUITES};
 use wardline_bench::{Findings, Options, interrupt};
@@ -25,6 +26,28 @@ pub struct Cli {
 pub enum Task {
     /// Measure every system in turn and print the table (root)
     Compare(Compare),
+    /// The management plane with many devices and a long history, under load
+    Management(Management),
+}
+
+/// What `management` can be told.
+#[derive(Debug, Args)]
+pub struct Management {
+    /// A tenth of the devices and a fiftieth of the history, in under a minute
+    #[arg(long)]
+    quick: bool,
+    /// Requests of each kind
+    #[arg(long, value_name = "N", default_value_t = 300, value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    requests: u32,
+    /// Decides what is asked for
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    seed: u64,
+    /// Where the databases are kept for the next run; without it they are removed
+    #[arg(long, value_name = "DIR")]
+    folder: Option<PathBuf>,
+    /// Where to write everything that was measured
+    #[arg(long, value_name = "FILE")]
+    json: Option<PathBuf>,
 }
 
 /// What `compare` can be told.
@@ -52,7 +75,51 @@ pub struct Compare {
 /// # Errors
 /// A wrong name, no right to measure, or a suite that cannot run at all.
 pub fn run(task: &Task) -> Result<bool> {
-    let Task::Compare(args) = task;
+    match task {
+        Task::Compare(args) => compare(args),
+        Task::Management(args) => manage(args),
+    }
+}
+
+/// The devices and records that the figures are about, and what they are compared with.
+const LARGE: Size = Size {
+    devices: 10_000,
+    records: 10_000_000,
+};
+const SMALL: Size = Size {
+    devices: 1_000,
+    records: 200_000,
+};
+
+fn manage(args: &Management) -> Result<bool> {
+    let scratch = tempfile::Builder::new()
+        .prefix("wardline-bench-")
+        .tempdir()?;
+    let sizes = if args.quick {
+        vec![SMALL]
+    } else {
+        vec![SMALL, LARGE]
+    };
+    let measured = management::run(&Plan {
+        sizes,
+        requests: args.requests,
+        connections: 4,
+        listeners: 50,
+        seed: args.seed,
+        programs: program_folder()?,
+        folder: args
+            .folder
+            .clone()
+            .unwrap_or_else(|| scratch.path().to_owned()),
+    })?;
+    if let Some(file) = &args.json {
+        write(file, &serde_json::to_string_pretty(&measured)?)?;
+    }
+    print!("{}", management::table(&measured));
+    Ok(true)
+}
+
+fn compare(args: &Compare) -> Result<bool> {
     interrupt::watch()?;
     let scratch = tempfile::Builder::new()
         .prefix("wardline-bench-")

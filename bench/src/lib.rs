@@ -8,6 +8,7 @@ pub mod fixture;
 pub mod hugepages;
 pub mod interrupt;
 pub mod machine;
+pub mod management;
 pub mod memory;
 pub mod options;
 pub mod policy_swap;

@@ -150,6 +150,22 @@ impl Process {
             .with_context(|| format!("{path} says nothing about memory"))
     }
 
+    /// The most memory that was resident since its start, in MiB.
+    ///
+    /// # Errors
+    /// It has ended.
+    pub fn most_memory_mib(&self) -> Result<f64> {
+        let path = format!("/proc/{}/status", self.child.id());
+        let status = fs::read_to_string(&path).with_context(|| format!("reading {path}"))?;
+        let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+        let kib = line.and_then(|line| line.trim().strip_suffix("kB"));
+        let kib: f64 = kib
+            .with_context(|| format!("{path} says nothing"))?
+            .trim()
+            .parse()?;
+        Ok(kib / 1024.0)
+    }
+
     /// How long a thread of it was ready to run while something else had its CPU, since its start.
     ///
     /// # Errors

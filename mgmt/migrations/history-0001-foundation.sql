@@ -28,27 +28,9 @@ CREATE TABLE verdict (
     UNIQUE (action, reason)
 ) STRICT;
 
--- Conversations by device, peer, service, verdict and five minutes.
-CREATE TABLE flow (
-    bucket_s      INTEGER NOT NULL,
-    device        INTEGER NOT NULL REFERENCES device (id),
-    peer          INTEGER NOT NULL REFERENCES peer (id),
-    service       INTEGER NOT NULL REFERENCES service (id),
-    verdict       INTEGER NOT NULL REFERENCES verdict (id),
-    conversations INTEGER NOT NULL,
-    frames_sent   INTEGER NOT NULL,
-    bytes_sent    INTEGER NOT NULL,
-    frames_got    INTEGER NOT NULL,
-    bytes_got     INTEGER NOT NULL,
-    PRIMARY KEY (bucket_s, device, peer, service, verdict)
-) STRICT, WITHOUT ROWID;
-CREATE INDEX flow_by_device ON flow (device, bucket_s, peer, service, verdict);
-CREATE INDEX flow_by_peer ON flow (peer, bucket_s, device, service, verdict);
-CREATE INDEX flow_by_service ON flow (service, bucket_s, device, peer, verdict);
-CREATE INDEX flow_by_verdict ON flow (verdict, bucket_s, device, peer, service);
-
--- The same over all time: who talks to whom.
+-- Who talks to whom, over what, and what was decided; with what it carried over all time.
 CREATE TABLE edge (
+    id            INTEGER PRIMARY KEY,
     device        INTEGER NOT NULL REFERENCES device (id),
     peer          INTEGER NOT NULL REFERENCES peer (id),
     service       INTEGER NOT NULL REFERENCES service (id),
@@ -58,9 +40,25 @@ CREATE TABLE edge (
     bytes_got     INTEGER NOT NULL,
     first_s       INTEGER NOT NULL,
     last_s        INTEGER NOT NULL,
-    PRIMARY KEY (device, peer, service, verdict)
+    UNIQUE (device, peer, service, verdict)
+) STRICT;
+CREATE INDEX edge_by_peer ON edge (peer);
+CREATE INDEX edge_by_service ON edge (service);
+CREATE INDEX edge_by_verdict ON edge (verdict);
+CREATE INDEX edge_by_last ON edge (last_s);
+
+-- What went over an edge in each five minutes.
+CREATE TABLE flow (
+    edge          INTEGER NOT NULL REFERENCES edge (id),
+    bucket_s      INTEGER NOT NULL,
+    conversations INTEGER NOT NULL,
+    frames_sent   INTEGER NOT NULL,
+    bytes_sent    INTEGER NOT NULL,
+    frames_got    INTEGER NOT NULL,
+    bytes_got     INTEGER NOT NULL,
+    PRIMARY KEY (edge, bucket_s)
 ) STRICT, WITHOUT ROWID;
-CREATE INDEX edge_by_peer ON edge (peer, device);
+CREATE INDEX flow_by_time ON flow (bucket_s, edge);
 
 -- Observations that were lost, by five minutes: what the records of that time lack.
 CREATE TABLE gap (

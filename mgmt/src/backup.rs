@@ -129,9 +129,8 @@ fn directory(app: &App) -> PathBuf {
 }
 
 fn copies(dir: &Path) -> io::Result<Vec<Copy>> {
-    let entries = match fs::read_dir(dir) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
-        entries => entries?,
+    let Some(entries) = unless_gone(fs::read_dir(dir))? else {
+        return Ok(Vec::new());
     };
     let mut copies = Vec::new();
     for entry in entries {
@@ -142,7 +141,10 @@ fn copies(dir: &Path) -> io::Result<Vec<Copy>> {
         if !name.starts_with(NAME.0) || !name.ends_with(NAME.1) {
             continue;
         }
-        let facts = entry.metadata()?;
+        // Another backup may have let it go meanwhile.
+        let Some(facts) = unless_gone(entry.metadata())? else {
+            continue;
+        };
         let since = facts
             .modified()?
             .duration_since(UNIX_EPOCH)
@@ -165,9 +167,16 @@ fn prune(dir: &Path) -> io::Result<Vec<String>> {
         .map(|copy| copy.name)
         .collect();
     for name in &old {
-        fs::remove_file(dir.join(name))?;
+        unless_gone(fs::remove_file(dir.join(name)))?;
     }
     Ok(old)
+}
+
+fn unless_gone<T>(result: io::Result<T>) -> io::Result<Option<T>> {
+    match result {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        result => result.map(Some),
+    }
 }
 
 fn file_problem(error: &io::Error) -> Problem {
@@ -206,5 +215,22 @@ mod tests {
         );
         assert_eq!(copies(dir.path()).expect("listed").len(), KEPT);
         assert!(dir.path().join("notes.txt").exists());
+    }
+
+    /// Backups may run beside each other, and each lets the oldest go.
+    #[test]
+    fn several_let_the_oldest_go_at_a_time() {
+        let dir = tempfile::tempdir().expect("a folder");
+        for number in 0..300 {
+            let name = dir.path().join(format!("wardline-{number:03}-1.db"));
+            fs::write(name, "").expect("a file");
+        }
+        std::thread::scope(|scope| {
+            let pruned: Vec<_> = (0..4).map(|_| scope.spawn(|| prune(dir.path()))).collect();
+            for pruned in pruned {
+                pruned.join().expect("no panic").expect("pruned");
+            }
+        });
+        assert_eq!(copies(dir.path()).expect("listed").len(), KEPT);
     }
 }

@@ -35,6 +35,9 @@ pub struct Config {
     /// An identity provider that vouches for users.
     #[schemars(with = "Oidc")]
     pub oidc: Option<Oidc>,
+    /// A collector of traces (OpenTelemetry).
+    #[schemars(with = "Traces")]
+    pub traces: Option<Traces>,
     /// Log output.
     pub log: Log,
 }
@@ -145,6 +148,24 @@ pub struct Oidc {
     pub ca_certificate: Option<PathBuf>,
 }
 
+/// A collector of traces: OTLP over HTTP.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Traces {
+    /// Where it takes them: `https://…/v1/traces`. Without TLS only on this machine.
+    pub endpoint: String,
+    /// Authority (PEM) that its certificate comes from, in place of those of the system.
+    #[serde(default)]
+    pub ca_certificate: Option<PathBuf>,
+    /// File with what is sent as `Authorization`, such as `Bearer …`.
+    #[serde(default)]
+    pub authorization_file: Option<PathBuf>,
+    /// How many of a hundred requests are traced. One that comes with a `traceparent` is traced if
+    /// that says so.
+    #[serde(default = "all")]
+    pub sample_percent: u8,
+}
+
 /// Log output.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
@@ -227,6 +248,27 @@ fn values(config: &Config, complain: Complain<'_>) {
     if let Some(oidc) = &config.oidc {
         provider(oidc, complain);
     }
+    if let Some(traces) = &config.traces {
+        collector(traces, complain);
+    }
+}
+
+fn collector(traces: &Traces, complain: Complain<'_>) {
+    let url = reqwest::Url::parse(&traces.endpoint).ok();
+    let own = ["localhost", "127.0.0.1", "[::1]"];
+    let fits = url.is_some_and(|url| {
+        url.scheme() == "https" || url.host_str().is_some_and(|host| own.contains(&host))
+    });
+    if !fits {
+        complain(
+            "traces.endpoint",
+            "must begin with `https://`, or be on this machine".to_owned(),
+        );
+    }
+    if traces.sample_percent > 100 {
+        let sentence = format!("{} is not between 0 and 100", traces.sample_percent);
+        complain("traces.sample_percent", sentence);
+    }
 }
 
 fn provider(oidc: &Oidc, complain: Complain<'_>) {
@@ -248,6 +290,10 @@ fn provider(oidc: &Oidc, complain: Complain<'_>) {
             "nobody gets a role: name at least one".to_owned(),
         );
     }
+}
+
+fn all() -> u8 {
+    100
 }
 
 fn usual_scopes() -> Vec<String> {
@@ -373,6 +419,11 @@ mod tests {
             errors(oidc),
             "m.toml:2:1: oidc.issuer: must begin with `https://`\n\
              m.toml:6:7: oidc.roles: nobody gets a role: name at least one"
+        );
+        assert_eq!(
+            errors("[traces]\nendpoint = \"http://collector/v1/traces\"\nsample_percent = 101\n"),
+            "m.toml:2:1: traces.endpoint: must begin with `https://`, or be on this machine\n\
+             m.toml:3:1: traces.sample_percent: 101 is not between 0 and 100"
         );
         let typo = oidc.replace("role_claim", "role_clam");
         let expected = "unknown key `role_clam` in [oidc]; did you mean `role_claim`?";

@@ -6,8 +6,8 @@
 //!
 //! [`run`] is the order of a start and of a stop. [`api`] is what can be asked, [`auth`] who may
 //! ask it, [`store`] what is kept, [`inventory`] what the hospital owns, [`audit`] who changed
-//! what, [`fastpath`] the other process, [`live`] what is told while it happens, [`command`] what
-//! is done on the machine itself.
+//! what, [`fastpath`] the other process, [`live`] what is told while it happens, [`metrics`] what
+//! is counted, [`out`] who outside is told, [`command`] what is done on the machine itself.
 
 pub mod api;
 pub mod audit;
@@ -19,7 +19,9 @@ pub mod fastpath;
 pub mod inventory;
 pub mod jobs;
 pub mod live;
+pub mod metrics;
 pub mod models;
+pub mod out;
 pub mod policy;
 pub mod run;
 pub mod secret;
@@ -27,6 +29,7 @@ pub mod store;
 pub mod support;
 pub mod time;
 pub mod tls;
+pub mod traces;
 
 use std::sync::Arc;
 
@@ -57,6 +60,10 @@ pub struct App {
     pub context_changed: tokio::sync::Notify,
     /// Requests with an `Idempotency-Key` that are under way.
     pub under_way: api::idempotency::UnderWay,
+    /// What was asked, counted.
+    pub metrics: metrics::Metrics,
+    /// What receivers outside wait for.
+    pub out: out::Out,
     /// Who may do what, by operation.
     pub gate: auth::Gate,
     /// What proving who one is needs.

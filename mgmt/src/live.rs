@@ -2,6 +2,7 @@
 //! own place. Nothing is buffered for anybody; whoever is too slow loses its place and is told.
 
 use std::collections::VecDeque;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use serde::{Deserialize, Serialize};
@@ -73,6 +74,17 @@ pub struct Hub {
     epoch: String,
     ring: Mutex<Ring>,
     newest: watch::Sender<u64>,
+    listeners: Arc<AtomicUsize>,
+}
+
+/// Counts as a listener until it is dropped.
+#[derive(Debug)]
+pub struct Listening(Arc<AtomicUsize>);
+
+impl Drop for Listening {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
 }
 
 #[derive(Debug, Default)]
@@ -98,7 +110,19 @@ impl Hub {
             epoch: format!("{:x}", Time::now().us()),
             ring: Mutex::default(),
             newest: watch::channel(0).0,
+            listeners: Arc::default(),
         }
+    }
+
+    /// One more listens.
+    pub fn listening(&self) -> Listening {
+        self.listeners.fetch_add(1, Ordering::Relaxed);
+        Listening(Arc::clone(&self.listeners))
+    }
+
+    /// How many listen.
+    pub fn listeners(&self) -> usize {
+        self.listeners.load(Ordering::Relaxed)
     }
 
     /// Tells what happened.

@@ -7,8 +7,11 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
+use tracing_subscriber::Layer as _;
+use tracing_subscriber::filter::filter_fn;
 use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::util::SubscriberInitExt as _;
+use wardline_mgmt::traces::Traces;
 use wardline_mgmt::{api, run};
 
 use command::Failure;
@@ -101,22 +104,38 @@ fn describe() -> Result<bool, Failure> {
 
 fn serve(arguments: &Arguments) -> Result<bool, Failure> {
     let config = command::load(&arguments.config)?;
+    let runtime = runtime()?;
+    let traces = config.traces.as_ref();
+    let traces = traces.map(|config| Traces::start(config, runtime.handle().clone()));
+    let traces = traces.transpose()?;
+    let level = config.log.level.filter();
     let lines = tracing_subscriber::fmt::layer()
         .with_ansi(std::io::stderr().is_terminal())
-        .with_writer(std::io::stderr);
+        .with_writer(std::io::stderr)
+        .with_filter(filter_fn(move |about| {
+            about.is_event() && *about.level() <= level
+        }));
     tracing_subscriber::registry()
-        .with(config.log.level.filter())
+        .with(traces.as_ref().map(Traces::layer))
         .with(lines)
         .init();
     let ready = arguments.ready.as_deref();
-    wait(async { Ok(run::run(config, ready).await?) }).map(|()| true)
+    let ran = runtime.block_on(run::run(config, ready));
+    if let Some(traces) = traces {
+        traces.end();
+    }
+    ran?;
+    Ok(true)
 }
 
 /// Runs to its end on a runtime of its own.
 fn wait<T>(task: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
+    runtime()?.block_on(task)
+}
+
+fn runtime() -> Result<tokio::runtime::Runtime, Failure> {
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
-        .build()
-        .map_err(anyhow::Error::from)?;
-    runtime.block_on(task)
+        .build();
+    Ok(runtime.map_err(anyhow::Error::from)?)
 }

@@ -17,6 +17,8 @@ use crate::captures::{self, Shelf};
 use crate::config::Config;
 use crate::jobs::Jobs;
 use crate::live::Hub;
+use crate::metrics::Metrics;
+use crate::out::{self, Out};
 use crate::policy::{self, Keeper};
 use crate::store::{Store, job};
 use crate::time::Time;
@@ -59,6 +61,8 @@ pub async fn run(config: Config, ready: Option<&Path>) -> Result<()> {
         alerted: tokio::sync::Notify::new(),
         context_changed: tokio::sync::Notify::new(),
         under_way: api::idempotency::UnderWay::default(),
+        metrics: Metrics::new(),
+        out: Out::new(),
         gate: Gate::new(&api::document()),
         started: Time::now(),
         config,
@@ -133,6 +137,7 @@ fn background(
         tokio::spawn(keep),
         tokio::spawn(fastpath::collect(app.clone())),
         tokio::spawn(forget),
+        tokio::spawn(out::keep_telling(app.clone())),
         tokio::spawn(policy::reconcile::keep_in_step(app.clone())),
         tokio::spawn(watch),
         tokio::spawn(stop),

@@ -13,10 +13,14 @@ use super::problem::{Code, FieldError, Problem};
 use super::request::{Body, Checked, Path, Query, said};
 use crate::auth::Principal;
 use crate::live::Topic;
+use crate::out::keep_alert;
 use crate::store::Record;
 use crate::store::alert::{self, AlertFilter, AlertRow};
 use crate::time::Time;
 use crate::{App, Shared};
+
+/// The event that somebody accepted an alert.
+pub(crate) const ACCEPTED: &str = "alert-accepted";
 
 pub(super) fn operations() -> OpenApiRouter<Shared> {
     OpenApiRouter::new()
@@ -205,11 +209,12 @@ async fn accept_alert(
     })?;
     let mut change = app.store.change(principal.actor()).await?;
     alert::accept(change.db(), id, &who, &wish.reason).await?;
+    keep_alert(change.db(), ACCEPTED, id).await?;
     let record = Record::new("accept_alert", format!("alert/{id}"))
         .because(Some(wish.reason))
         .after(&serde_json::json!({ "device": row.device, "kind": row.kind }));
     change.commit(record).await?;
-    tell(&app, "alert-accepted", id).await?;
+    tell(&app, ACCEPTED, id).await?;
     Ok(Json(find(&app, id).await?.into()))
 }
 
@@ -219,11 +224,12 @@ async fn find(app: &App, id: i64) -> Result<AlertRow, Problem> {
     row.ok_or_else(|| Problem::not_found("alert", &id.to_string()))
 }
 
-/// Tells what happened to an alert, with the alert as it is now.
+/// Tells what happened to an alert, with the alert as it is now. Receivers read what was kept.
 ///
 /// # Errors
 /// When the store fails.
 pub(crate) async fn tell(app: &App, event: &str, id: i64) -> Result<(), crate::store::StoreError> {
+    app.out.alerted();
     let mut db = app.store.main.read().acquire().await?;
     if let Some(row) = alert::find(&mut db, id).await? {
         let device = row.device.clone();

@@ -62,7 +62,10 @@ async fn stream_events(
         None | Some("") => Place::At(app.live.next()),
         Some(id) => app.live.after(id).map_or(Place::Unknown, Place::At),
     };
+    let listening = app.live.listening();
     let batches = stream::unfold((app, from), move |(app, place)| {
+        // Held as long as the stream.
+        let _ = &listening;
         let topics = topics.clone();
         async move {
             let from = match place {

@@ -1,6 +1,6 @@
 //! Who talked to whom, over what, and what was decided.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::net::IpAddr;
 
 use axum::Json;
@@ -16,7 +16,7 @@ use super::problem::Problem;
 use super::request::Query;
 use crate::Shared;
 use crate::store::device;
-use crate::store::flow::{self, FlowFilter, FlowPlace, FlowRow};
+use crate::store::flow::{self, EdgeRow, FlowFilter, FlowPlace, FlowRow};
 use crate::time::Time;
 
 pub(super) fn operations() -> OpenApiRouter<Shared> {
@@ -265,7 +265,7 @@ async fn list_flows(
         until_s: query.until.map(Time::seconds),
     };
     let rows = flow::history(&app.store.history, &filter, after.as_ref(), limit + 1).await?;
-    Ok(Json(Page::new(rows, limit, |row| row.place).map(record)))
+    Ok(Json(Page::new(rows, limit, FlowRow::place).map(record)))
 }
 
 /// Conversations in progress, as the fast path has them
@@ -304,7 +304,7 @@ async fn list_edges(
     Query(query): Query<EdgeQuery>,
 ) -> Result<Json<Page<Edge>>, Problem> {
     let limit = page::limit(query.limit)?;
-    let after: Option<FlowPlace> = page::decode(query.cursor.as_deref())?;
+    let after: Option<i64> = page::decode(query.cursor.as_deref())?;
     let filter = FlowFilter {
         device: known_device(query.device)?,
         peer: known_peer(query.peer)?,
@@ -316,8 +316,8 @@ async fn list_edges(
         since_s: query.since.map(Time::seconds),
         until_s: None,
     };
-    let rows = flow::edges(&app.store.history, &filter, after.as_ref(), limit + 1).await?;
-    Ok(Json(Page::new(rows, limit, |row| row.place).map(edge)))
+    let rows = flow::edges(&app.store.history, &filter, after, limit + 1).await?;
+    Ok(Json(Page::new(rows, limit, |row| row.edge.id).map(edge)))
 }
 
 /// The map of transaction flows, by role of the devices
@@ -345,8 +345,8 @@ fn known_peer(text: Option<String>) -> Result<Option<String>, Problem> {
     }
 }
 
-fn by(row: &FlowRow) -> By {
-    if row.by_device { By::Device } else { By::Peer }
+fn by(by_device: bool) -> By {
+    if by_device { By::Device } else { By::Peer }
 }
 
 fn action(name: &str) -> Action {
@@ -362,88 +362,103 @@ fn time(seconds: i64) -> Time {
 }
 
 fn record(row: FlowRow) -> Flow {
+    let (edge, sums) = (row.edge, row.sums);
     Flow {
-        begin: time(row.span_s[0]),
-        initiator: by(&row),
-        protocol: row.protocol,
-        port: row.port,
-        action: action(&row.action),
-        conversations: row.sums.conversations,
-        frames_sent: row.sums.frames_sent,
-        bytes_sent: row.sums.bytes_sent,
-        frames_got: row.sums.frames_got,
-        bytes_got: row.sums.bytes_got,
-        device: row.device,
-        peer: row.peer,
-        reason: row.reason,
+        begin: time(row.bucket_s),
+        device: edge.device,
+        peer: edge.peer,
+        initiator: by(edge.by_device),
+        protocol: edge.protocol,
+        port: edge.port,
+        action: action(&edge.action),
+        reason: edge.reason,
+        conversations: sums.conversations,
+        frames_sent: sums.frames_sent,
+        bytes_sent: sums.bytes_sent,
+        frames_got: sums.frames_got,
+        bytes_got: sums.bytes_got,
     }
 }
 
-fn edge(row: FlowRow) -> Edge {
+fn edge(row: EdgeRow) -> Edge {
+    let (edge, sums) = (row.edge, row.sums);
     Edge {
-        initiator: by(&row),
-        protocol: row.protocol,
-        port: row.port,
-        action: action(&row.action),
-        conversations: row.sums.conversations,
-        bytes_sent: row.sums.bytes_sent,
-        bytes_got: row.sums.bytes_got,
+        device: edge.device,
+        peer: edge.peer,
+        initiator: by(edge.by_device),
+        protocol: edge.protocol,
+        port: edge.port,
+        action: action(&edge.action),
+        reason: edge.reason,
+        conversations: sums.conversations,
+        bytes_sent: sums.bytes_sent,
+        bytes_got: sums.bytes_got,
         first: time(row.span_s[0]),
         last: time(row.span_s[1]),
-        device: row.device,
-        peer: row.peer,
-        reason: row.reason,
     }
 }
 
+/// The role of devices without one.
+const UNKNOWN: &str = "unknown";
 /// Lines of the map by role, at most.
 const ROLE_EDGES: usize = 1_000;
-/// Lines of the map by device that are read at a time.
-const PORTION: u32 = 1_000;
 
-/// Makes the map by role; reads all edges, a portion at a time.
+/// Makes the map by role; reads all edges.
 ///
 /// # Errors
 /// When the database fails.
 pub async fn make_role_map(app: &Shared) -> Result<RoleMap, crate::store::StoreError> {
     #[derive(Default)]
     struct Sum {
-        devices: std::collections::HashSet<i64>,
+        devices: HashSet<i64>,
         edges: u64,
         conversations: u64,
         bytes: u64,
     }
-    let roles: Vec<(String, String)> =
-        sqlx::query_as("SELECT key, coalesce(role, 'unknown') FROM device")
-            .fetch_all(app.store.main.read())
-            .await?;
-    let roles: HashMap<String, String> = roles.into_iter().collect();
-    let mut sums: BTreeMap<(String, PeerClass, u8, u16, Action), Sum> = BTreeMap::new();
-    let (filter, mut after) = (FlowFilter::default(), None);
-    loop {
-        let rows = flow::edges(&app.store.history, &filter, after.as_ref(), PORTION).await?;
-        let Some(last) = rows.last() else { break };
-        after = Some(last.place);
-        for row in rows {
-            let role = roles.get(&row.device).map_or("unknown", String::as_str);
-            let key = (
-                role.to_owned(),
-                class(&row.peer),
-                row.protocol,
-                row.port,
-                action(&row.action),
-            );
-            let sum = sums.entry(key).or_default();
-            sum.devices.insert(row.place[1]);
-            sum.edges += 1;
-            sum.conversations += row.sums.conversations;
-            sum.bytes += row.sums.bytes_sent + row.sums.bytes_got;
-        }
+    let history = &app.store.history;
+    let roles = device::roles(&app.store.main).await?;
+    let roles: HashMap<i64, &str> = flow::devices(history)
+        .await?
+        .into_iter()
+        .map(|(id, key)| (id, roles.get(&key).map_or(UNKNOWN, String::as_str)))
+        .collect();
+    let peers = flow::peers(history).await?.into_iter();
+    let peers: HashMap<i64, PeerClass> = peers.map(|(id, address)| (id, class(&address))).collect();
+    let mut sums: HashMap<(&str, PeerClass, i64, i64), Sum> = HashMap::new();
+    flow::every_edge(history, |edge| {
+        let role = roles.get(&edge.device).copied().unwrap_or(UNKNOWN);
+        let peers = peers.get(&edge.peer).copied().unwrap_or(PeerClass::None);
+        let sum = sums.entry((role, peers, edge.service, edge.verdict));
+        let sum = sum.or_default();
+        sum.devices.insert(edge.device);
+        sum.edges += 1;
+        sum.conversations += u64::try_from(edge.conversations).unwrap_or(0);
+        sum.bytes += u64::try_from(edge.bytes).unwrap_or(0);
+    })
+    .await?;
+    let (services, verdicts) = (
+        flow::services(history).await?,
+        flow::verdicts(history).await?,
+    );
+    // Services differ by who began and verdicts by the reason, which this map does not tell apart.
+    let mut lines: BTreeMap<(&str, PeerClass, u8, u16, Action), Sum> = BTreeMap::new();
+    for ((role, peers, service, verdict), sum) in sums {
+        // What came after the edges were read is there next time.
+        let (Some((protocol, port)), Some(name)) = (services.get(&service), verdicts.get(&verdict))
+        else {
+            continue;
+        };
+        let line = (role, peers, *protocol, *port, action(name));
+        let line = lines.entry(line).or_default();
+        line.devices.extend(sum.devices);
+        line.edges += sum.edges;
+        line.conversations += sum.conversations;
+        line.bytes += sum.bytes;
     }
-    let edges = sums
+    let edges = lines
         .into_iter()
         .map(|((role, peers, protocol, port, action), sum)| RoleEdge {
-            role,
+            role: role.to_owned(),
             peers,
             protocol,
             port,

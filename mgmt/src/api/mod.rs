@@ -1,4 +1,4 @@
-//! What can be asked, under `/api/v1`. The description at `/api/v1/openapi.json` is made from the
+//! What can be asked, under `/api/v1` (and `/metrics`). The description at `/api/v1/openapi.json` is made from the
 //! handlers themselves; the committed copy, `docs/openapi.json`, fails a test when it is stale.
 //!
 //! How it behaves everywhere: answers that say no are [`problem`]s; lists come in [`page`]s; what
@@ -22,11 +22,13 @@ pub mod flows;
 mod groups;
 pub mod idempotency;
 pub(crate) mod jobs;
+mod metrics;
 mod models;
 mod modes;
 pub mod page;
 mod policies;
 pub mod problem;
+mod receivers;
 mod reconciliation;
 pub mod request;
 mod roles;
@@ -46,6 +48,8 @@ use utoipa_swagger_ui::{Config, SwaggerUi};
 
 use crate::Shared;
 use crate::auth::Gate;
+use crate::metrics::measure;
+use crate::traces::follow;
 use problem::{Code, Problem};
 
 /// Where the API lies.
@@ -79,9 +83,12 @@ fn operations() -> OpenApiRouter<Shared> {
         .merge(policies::operations())
         .merge(reconciliation::operations())
         .merge(roles::operations())
+        .merge(receivers::operations())
         .merge(system::operations())
         .routes(routes!(read_openapi));
-    OpenApiRouter::with_openapi(document::frame()).nest(BASE, api)
+    OpenApiRouter::with_openapi(document::frame())
+        .nest(BASE, api)
+        .merge(metrics::operations())
 }
 
 /// The description of the API.
@@ -104,7 +111,9 @@ pub fn router(app: Shared) -> Router {
             app.clone(),
             idempotency::once,
         ))
-        .route_layer(middleware::from_fn_with_state(app.clone(), Gate::guard));
+        .route_layer(middleware::from_fn_with_state(app.clone(), Gate::guard))
+        .route_layer(middleware::from_fn_with_state(app.clone(), measure))
+        .route_layer(middleware::from_fn_with_state(app.clone(), follow));
     guarded
         .with_state(app)
         .merge(page)

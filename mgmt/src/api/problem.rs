@@ -106,6 +106,8 @@ pub enum Code {
     StorageFull,
     /// The database is damaged.
     StorageDamaged,
+    /// The question takes too long to answer.
+    TooBroad,
     /// Busy, starting or stopping.
     Unavailable,
     /// A fault of this program.
@@ -171,6 +173,11 @@ impl Code {
                 S::SERVICE_UNAVAILABLE,
                 "storage-damaged",
                 "The database is damaged",
+            ),
+            Self::TooBroad => (
+                S::SERVICE_UNAVAILABLE,
+                "too-broad",
+                "The question takes too long to answer",
             ),
             Self::Unavailable => (S::SERVICE_UNAVAILABLE, "unavailable", "Not now"),
             Self::Internal => (
@@ -247,6 +254,7 @@ impl From<StoreError> for Problem {
         let code = match &error {
             StoreError::Full => Code::StorageFull,
             StoreError::Damaged(_) => Code::StorageDamaged,
+            StoreError::TooLong => Code::TooBroad,
             StoreError::Taken(_) => Code::Conflict,
             StoreError::Newer(_) | StoreError::File { .. } => Code::Internal,
             StoreError::Other(sqlx::Error::PoolTimedOut) => Code::Unavailable,

@@ -93,6 +93,7 @@ fn take(verifier: &mut Verifier, row: &Row) {
     }
 }
 
+#[tracing::instrument(name = "store list audit", skip_all)]
 async fn portion(
     db: &SqlitePool,
     after: i64,

@@ -9,6 +9,7 @@ use std::sync::{Mutex, PoisonError};
 use data_encoding::HEXLOWER;
 use ed25519_dalek::{Signature, Signer as _, SigningKey, VerifyingKey};
 use serde::{Deserialize, Serialize};
+use tokio::sync::watch;
 
 use crate::store::StoreError;
 
@@ -41,6 +42,7 @@ pub struct Signer {
     key: SigningKey,
     head: PathBuf,
     remembered: Mutex<i64>,
+    newest: watch::Sender<i64>,
 }
 
 impl std::fmt::Debug for Signer {
@@ -73,12 +75,18 @@ impl Signer {
             key,
             head: dir.join(HEAD),
             remembered: Mutex::new(0),
+            newest: watch::Sender::default(),
         })
     }
 
     /// The public half, hexadecimal.
     pub fn public(&self) -> String {
         HEXLOWER.encode(self.key.verifying_key().as_bytes())
+    }
+
+    /// Says when there is a newer record.
+    pub fn newest(&self) -> watch::Receiver<i64> {
+        self.newest.subscribe()
     }
 
     pub(super) fn sign(&self, seq: i64, hash: String) -> Head {
@@ -101,6 +109,7 @@ impl Signer {
             return;
         }
         *last = head.seq;
+        self.newest.send_replace(head.seq);
         if let Err(error) = write_whole(&self.head, head) {
             tracing::warn!(%error, file = %self.head.display(), "the head of the audit log is not written apart");
         }

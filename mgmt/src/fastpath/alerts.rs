@@ -7,7 +7,8 @@ use std::time::Duration;
 use wardline_control::bounds::PAGE;
 use wardline_control::{Alert, Client};
 
-use crate::api::alerts::tell;
+use crate::api::alerts::{ACCEPTED, tell};
+use crate::out::keep_alert;
 use crate::store::alert::{self, News};
 use crate::store::device;
 use crate::{App, Shared};
@@ -80,18 +81,15 @@ async fn write(app: &App, shown: &[Alert]) -> anyhow::Result<()> {
     let mut news = Vec::new();
     let mut transaction = app.store.main.begin().await?;
     for shown in shown {
-        news.extend(alert::write(&mut transaction, shown).await?);
+        if let Some((id, what)) = alert::write(&mut transaction, shown).await? {
+            keep_alert(&mut transaction, what.event(), id).await?;
+            news.push((id, what));
+        }
     }
     alert::prune(&mut transaction).await?;
     transaction.commit().await?;
     for (id, what) in news {
-        let event = match what {
-            News::Raised => "alert-raised",
-            News::Changed => "alert-changed",
-            News::Ended => "alert-ended",
-            News::Resumed => "alert-resumed",
-        };
-        tell(app, event, id).await?;
+        tell(app, what.event(), id).await?;
     }
     Ok(())
 }
@@ -106,8 +104,9 @@ async fn end_others(app: &App, there: &HashSet<(u64, String)>) -> anyhow::Result
     for (id, _, _) in gone {
         let mut transaction = app.store.main.begin().await?;
         alert::end(&mut transaction, id).await?;
+        keep_alert(&mut transaction, News::Ended.event(), id).await?;
         transaction.commit().await?;
-        tell(app, "alert-ended", id).await?;
+        tell(app, News::Ended.event(), id).await?;
     }
     Ok(())
 }
@@ -120,8 +119,9 @@ pub(super) async fn accepted(app: &App, number: u64, who: &str, reason: &str) {
         };
         let mut transaction = app.store.main.begin().await?;
         alert::accept(&mut transaction, id, who, reason).await?;
+        keep_alert(&mut transaction, ACCEPTED, id).await?;
         transaction.commit().await?;
-        tell(app, "alert-accepted", id).await?;
+        tell(app, ACCEPTED, id).await?;
         Ok(())
     };
     if let Err(error) = written.await {

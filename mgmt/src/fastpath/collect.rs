@@ -193,6 +193,7 @@ async fn events(app: &Shared, ledger: &Ledger) {
                 next = batch.next_seq;
                 for event in batch.events {
                     ledger.take(&event);
+                    app.out.denied(client.hello(), &event);
                     pass_on(app, event).await;
                 }
             }

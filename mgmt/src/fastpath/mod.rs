@@ -6,6 +6,7 @@ mod context;
 mod flows;
 
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use tokio::sync::watch;
@@ -27,6 +28,8 @@ const TRIED_EVERY: Duration = Duration::from_secs(2);
 pub struct Link {
     socket: PathBuf,
     client: watch::Sender<Option<Client>>,
+    /// Times it was reached anew.
+    connections: AtomicU64,
 }
 
 impl Link {
@@ -35,6 +38,7 @@ impl Link {
         Self {
             socket,
             client: watch::channel(None).0,
+            connections: AtomicU64::new(0),
         }
     }
 
@@ -50,6 +54,11 @@ impl Link {
             )
             .retry_after_s(2)
         })
+    }
+
+    /// Times it was reached anew.
+    pub fn connections(&self) -> u64 {
+        self.connections.load(Ordering::Relaxed)
     }
 
     /// Waits until there is a connection.
@@ -84,6 +93,7 @@ impl Link {
                     );
                     let detail = serde_json::json!({ "version": hello.software_version });
                     app.live.tell(Topic::System, "fastpath-there", None, detail);
+                    self.connections.fetch_add(1, Ordering::Relaxed);
                     self.client.send_replace(Some(client.clone()));
                     lost(&client).await;
                     self.client.send_replace(None);

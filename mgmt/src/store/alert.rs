@@ -86,6 +86,7 @@ pub struct AlertFilter {
 ///
 /// # Errors
 /// When the database fails.
+#[tracing::instrument(name = "store list alert", skip_all)]
 pub async fn list(
     db: &Database,
     filter: &AlertFilter,
@@ -138,6 +139,18 @@ pub enum News {
     Ended,
     /// It had ended, and goes on.
     Resumed,
+}
+
+impl News {
+    /// As events name it.
+    pub const fn event(self) -> &'static str {
+        match self {
+            Self::Raised => "alert-raised",
+            Self::Changed => "alert-changed",
+            Self::Ended => "alert-ended",
+            Self::Resumed => "alert-resumed",
+        }
+    }
 }
 
 /// Keeps an alert as the fast path shows it; what people said of it stays. Answers with its number

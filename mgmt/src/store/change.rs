@@ -120,6 +120,7 @@ impl Change {
     ///
     /// # Errors
     /// As [`Change::commit`].
+    #[tracing::instrument(name = "store commit", skip_all)]
     pub async fn commit_all(
         mut self,
         records: impl IntoIterator<Item = Record> + Send,

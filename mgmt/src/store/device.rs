@@ -1,5 +1,7 @@
 //! Devices: as the fast path sees them, and as people wrote them down.
 
+use std::collections::HashMap;
+
 use serde::Deserialize;
 use sqlx::sqlite::SqliteRow;
 use sqlx::{QueryBuilder, Row, Sqlite, SqliteConnection};
@@ -126,6 +128,18 @@ pub fn key_text(key: &DeviceKey) -> String {
     }
 }
 
+/// The name of a device; empty when it has none.
+///
+/// # Errors
+/// When the database fails.
+pub async fn name(db: &Database, key: &str) -> Result<String, StoreError> {
+    let name: Option<String> = sqlx::query_scalar("SELECT name FROM device WHERE key = ?1")
+        .bind(key)
+        .fetch_optional(db.read())
+        .await?;
+    Ok(name.unwrap_or_default())
+}
+
 /// The device that a text of [`key_text`] names.
 pub fn parse_key(text: &str) -> Option<DeviceKey> {
     let mut parts = text.split('.');
@@ -179,6 +193,7 @@ fn row(row: &SqliteRow) -> Result<DeviceRow, sqlx::Error> {
 ///
 /// # Errors
 /// When the database fails.
+#[tracing::instrument(name = "store list device", skip_all)]
 pub async fn list(
     db: &Database,
     filter: &DeviceFilter,
@@ -259,6 +274,18 @@ pub async fn list(
         devices.push((device, at));
     }
     Ok(devices)
+}
+
+/// The role of each device that has one, by key.
+///
+/// # Errors
+/// When the database fails.
+pub async fn roles(db: &Database) -> Result<HashMap<String, String>, StoreError> {
+    let roles: Vec<(String, String)> =
+        sqlx::query_as("SELECT key, role FROM device WHERE role IS NOT NULL")
+            .fetch_all(db.read())
+            .await?;
+    Ok(roles.into_iter().collect())
 }
 
 /// One device.

@@ -97,6 +97,7 @@ pub async fn insert(
 ///
 /// # Errors
 /// When the database fails.
+#[tracing::instrument(name = "store list job", skip_all)]
 pub async fn list(
     db: &Database,
     filter: &JobFilter,

@@ -24,6 +24,7 @@ pub(super) const MAIN: &[Step] = &[
     step!("main-0002-policies"),
     step!("main-0003-inventory"),
     step!("main-0007-audit"),
+    step!("main-0010-out"),
 ];
 
 /// Of the flow history.

@@ -19,6 +19,7 @@ mod lock;
 mod migrate;
 pub mod network;
 pub mod policy;
+pub mod receiver;
 pub mod reconciliation;
 pub mod restore;
 
@@ -41,6 +42,8 @@ pub const MAIN_FILE: &str = "wardline.db";
 pub const HISTORY_FILE: &str = "history.db";
 /// Connections of each database that read.
 const READERS: u32 = 4;
+/// SQLite's code `SQLITE_INTERRUPT`.
+const INTERRUPTED: u32 = 9;
 /// SQLite's code `SQLITE_IOERR_SHMSIZE`.
 const SHARED_MEMORY_SIZE: u32 = 4_874;
 /// How long one waits for another connection.
@@ -89,6 +92,9 @@ pub enum StoreError {
         #[source]
         source: std::io::Error,
     },
+    /// It was cut off.
+    #[error("that takes too long: ask for less time, a device or a peer")]
+    TooLong,
     /// Somebody else has the name.
     #[error("it is taken: {0}")]
     Taken(String),
@@ -113,6 +119,7 @@ impl From<sqlx::Error> for StoreError {
         }
         match code.map(|code| code & 0xff) {
             Some(13) => Self::Full,
+            Some(INTERRUPTED) => Self::TooLong,
             Some(11 | 26) => Self::Damaged(database.message().to_owned()),
             _ => Self::Other(error),
         }
@@ -205,6 +212,7 @@ impl Database {
     ///
     /// # Errors
     /// When the database does not let it.
+    #[tracing::instrument(name = "store begin", skip_all)]
     pub async fn begin(&self) -> Result<Transaction<'static, Sqlite>, StoreError> {
         Ok(self.write.begin_with("BEGIN IMMEDIATE").await?)
     }

@@ -10,7 +10,7 @@ use crate::support::Server;
 
 const BEGAN_US: u64 = 1_790_000_000_000_000;
 
-fn alert(number: u64, of: u32, part_of: Option<u64>) -> Alert {
+pub fn alert(number: u64, of: u32, part_of: Option<u64>) -> Alert {
     Alert {
         id: number,
         device: device(of).key,
@@ -26,7 +26,7 @@ fn alert(number: u64, of: u32, part_of: Option<u64>) -> Alert {
 }
 
 /// Raises alerts, as the fast path would tell them.
-fn raise(server: &Server, alerts: Vec<Alert>) {
+pub fn raise(server: &Server, alerts: Vec<Alert>) {
     let told = EventKind::Behaviour {
         alert: alerts[0].id,
         change: AlertChange::Raised,

@@ -146,7 +146,7 @@ impl Stage {
             ..Options::default()
         })?;
         let around = Control::connect(&ward.control_socket()).and_then(|control| {
-            let management = mgmt::start(&ward, &program("wardline-mgmt")?, play.management)?;
+            let management = mgmt::start(&ward, &management_program()?, play.management)?;
             Ok((control, management))
         });
         let (control, management) = match around {
@@ -316,6 +316,14 @@ fn held(score: &Mutex<Score>) -> MutexGuard<'_, Score> {
 /// When it is not there.
 pub fn gateway_program() -> Result<PathBuf> {
     program("wardline-fastpath")
+}
+
+/// The management plane's program.
+///
+/// # Errors
+/// When it is not there.
+pub fn management_program() -> Result<PathBuf> {
+    program("wardline-mgmt")
 }
 
 /// One of our programs: cargo puts it beside this one.

@@ -1,7 +1,10 @@
-//! Care goes on while the gateway changes: policies swapped under load, the process killed.
+//! Care goes on while the gateway changes: policies swapped under load, the process killed, the
+//! management plane killed beside it.
 //!
 //! Both are judged by a pump that reports over one connection it never opens again, by the loss
 //! stream, and by what arrives of an attack meanwhile.
+
+mod management;
 
 use std::io::{BufRead, BufReader, Read};
 use std::path::Path;
@@ -18,6 +21,8 @@ use crate::layout::host;
 use crate::rules::without;
 use crate::ward::{Ward, address_of};
 use crate::{gateway, loss};
+
+pub use self::management::kill_management;
 
 /// How often the policy is swapped under load.
 const SWAPS: u32 = 1_000;

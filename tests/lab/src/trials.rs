@@ -23,8 +23,8 @@ pub enum Trial {
     Controls(NameArg),
     /// Check that each exchange fails, with the reason that names it, without its rules.
     Rules(NameArg),
-    /// Check that care goes on while policies are swapped and the gateway is killed.
-    Resilience(NameArg),
+    /// Check that care goes on while policies are swapped, and gateway and management are killed.
+    Resilience(ResilienceArgs),
 }
 
 impl Trial {
@@ -38,9 +38,18 @@ impl Trial {
             Self::Demo(arguments) => show(arguments),
             Self::Controls(arguments) => controls(arguments.name),
             Self::Rules(arguments) => take_rules_out(arguments.name),
-            Self::Resilience(arguments) => disturb(arguments.name),
+            Self::Resilience(arguments) => disturb(arguments),
         }
     }
+}
+
+#[derive(Debug, Args)]
+pub struct ResilienceArgs {
+    #[command(flatten)]
+    ward: NameArg,
+    /// Decides when the management plane is killed [default: another one each time].
+    #[arg(long)]
+    seed: Option<u64>,
 }
 
 #[derive(Debug, Args)]
@@ -173,17 +182,22 @@ fn take_rules_out(name: String) -> Result<bool> {
     Ok(still_failing.is_empty() && outcomes.iter().all(rules::Outcome::as_it_must))
 }
 
-fn disturb(name: String) -> Result<bool> {
+fn disturb(arguments: ResilienceArgs) -> Result<bool> {
     let program = demo::gateway_program()?;
+    let management = demo::management_program()?;
+    let seed = arguments
+        .seed
+        .unwrap_or_else(|| fastrand::u64(0..1_000_000));
     let gateway = Some(program.clone());
     let ward = Ward::up(&Options {
-        name,
+        name: arguments.ward.name,
         gateway,
         ..Options::default()
     })?;
     let results = Control::connect(&ward.control_socket()).map(|control| {
         [
             resilience::swap_under_load(&ward, &control),
+            resilience::kill_management(&ward, &control, &management, seed),
             resilience::kill_and_restart(&ward, &control, &program),
         ]
     });
