@@ -32,10 +32,11 @@ const ANSWER_BYTES: usize = 4 * 1024 * 1024;
 /// Headers of an answer that are kept.
 const HEADERS: [HeaderName; 3] = [header::CONTENT_TYPE, header::ETAG, header::LOCATION];
 /// Resources whose requests or answers hold secrets, which are not kept.
-const SECRET: [&str; 7] = [
+const SECRET: [&str; 8] = [
     "certificates",
     "login",
     "me",
+    "receivers",
     "sessions",
     "setup",
     "tokens",

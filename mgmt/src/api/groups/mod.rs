@@ -49,7 +49,7 @@ pub struct Group {
     /// Keys of devices that belong to it whatever they are.
     pub members: Vec<String>,
     /// What other devices that belong to it have in common.
-    pub filter: Common,
+    pub filter: GroupCommon,
     /// Devices that were seen and belong to it; `GET /devices?group=` lists them.
     pub devices: i64,
     /// When it was made.
@@ -59,7 +59,7 @@ pub struct Group {
 /// What devices have in common. All that is said must hold; where nothing is said, none do.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields, default)]
-pub struct Common {
+pub struct GroupCommon {
     /// Taken for this role.
     #[schema(max_length = 64)]
     pub role: Option<String>,
@@ -81,7 +81,7 @@ impl From<GroupRow> for Group {
             name: row.name,
             description: row.description,
             members: row.members,
-            filter: Common {
+            filter: GroupCommon {
                 role: row.filter.role,
                 ward: row.filter.ward,
                 location: row.filter.location,
@@ -110,7 +110,7 @@ pub struct GroupWrite {
     pub members: Vec<String>,
     /// What other devices that belong to it have in common.
     #[serde(default)]
-    pub filter: Common,
+    pub filter: GroupCommon,
     /// Why, for the audit log.
     #[schema(max_length = 1024)]
     pub reason: Option<String>,
