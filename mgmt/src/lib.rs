@@ -6,13 +6,8 @@
 //!
 //! [`run`] is the order of a start and of a stop. [`api`] is what can be asked, [`auth`] who may
 //! ask it, [`store`] what is kept, [`inventory`] what the hospital owns, [`audit`] who changed
-<<<<<<< HEAD
 //! what, [`fastpath`] the other process, [`live`] what is told while it happens, [`metrics`] what is
 //! counted, [`out`] who outside is told, [`command`] what is done on the machine itself.
-=======
-//! what, [`fastpath`] the other process, [`live`] what is told while it happens, [`metrics`] what
-//! is counted, [`out`] who outside is told, [`command`] what is done on the machine itself.
->>>>>>> inv
 
 pub mod api;
 pub mod audit;
@@ -61,24 +56,14 @@ pub struct App {
     pub captures: captures::Shelf,
     /// Says that alerts came or went.
     pub alerted: tokio::sync::Notify,
-<<<<<<< HEAD
-=======
-    /// Says that others say something else of devices.
-    pub context_changed: tokio::sync::Notify,
-    /// Requests with an `Idempotency-Key` that are under way.
-    pub under_way: api::idempotency::UnderWay,
->>>>>>> inv
     /// What was asked, counted.
     pub metrics: metrics::Metrics,
     /// What receivers outside wait for.
     pub out: out::Out,
-<<<<<<< HEAD
     /// Says that others say something else of devices.
     pub context_changed: tokio::sync::Notify,
     /// Requests with an `Idempotency-Key` that are under way.
     pub under_way: api::idempotency::UnderWay,
-=======
->>>>>>> inv
     /// Who may do what, by operation.
     pub gate: auth::Gate,
     /// What proving who one is needs.

@@ -59,17 +59,10 @@ pub async fn run(config: Config, ready: Option<&Path>) -> Result<()> {
         policies: Keeper::new(),
         captures: Shelf::default(),
         alerted: tokio::sync::Notify::new(),
-<<<<<<< HEAD
         metrics: Metrics::new(),
         out: Out::new(),
         context_changed: tokio::sync::Notify::new(),
         under_way: api::idempotency::UnderWay::default(),
-=======
-        context_changed: tokio::sync::Notify::new(),
-        under_way: api::idempotency::UnderWay::default(),
-        metrics: Metrics::new(),
-        out: Out::new(),
->>>>>>> inv
         gate: Gate::new(&api::document()),
         started: Time::now(),
         config,

@@ -81,15 +81,9 @@ fn operations() -> OpenApiRouter<Shared> {
         .merge(models::operations())
         .merge(modes::operations())
         .merge(policies::operations())
-<<<<<<< HEAD
         .merge(receivers::operations())
         .merge(reconciliation::operations())
         .merge(roles::operations())
-=======
-        .merge(reconciliation::operations())
-        .merge(roles::operations())
-        .merge(receivers::operations())
->>>>>>> inv
         .merge(system::operations())
         .routes(routes!(read_openapi));
     OpenApiRouter::with_openapi(document::frame())
