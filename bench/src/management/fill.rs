@@ -95,7 +95,7 @@ async fn write_history(store: &Store, size: Size) -> Result<()> {
         // An index that is made at the end is made in order.
         "DROP INDEX flow_by_time".to_owned(),
         format!(
-            "{} INSERT INTO peer (address) SELECT '10.200.' || i / 250 || '.' || i % 250 FROM n",
+            "{} INSERT INTO peer (address) SELECT '10.200.' || (i / 250) || '.' || (i % 250) FROM n",
             numbers(u64::from(PEERS))
         ),
         format!(

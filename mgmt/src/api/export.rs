@@ -245,7 +245,7 @@ fn asset_cells(asset: &AssetSummary) -> Vec<String> {
 
 /// A list as a file, written while it is read.
 fn file<T: Serialize + Send + 'static>(
-    name: &str,
+    name: &'static str,
     format: ListFormat,
     headings: &[&str],
     portions: impl Stream<Item = anyhow::Result<Vec<T>>> + Send + 'static,
@@ -270,11 +270,12 @@ fn file<T: Serialize + Send + 'static>(
     };
     let mut begun = false;
     let written = portions.map(move |portion| {
-        let portion = portion?;
-        match format {
+        let portion = portion.and_then(|portion| match format {
             ListFormat::Csv => csv_lines(portion.iter().map(cells)),
             ListFormat::Json => json_items(&portion, &mut begun),
-        }
+        });
+        // The answer has begun: all that can be done for the reader is to cut it off.
+        portion.inspect_err(|error| tracing::warn!(%error, list = name, "an export is cut off"))
     });
     let once = |bytes| stream::once(async { bytes });
     let body = once(first).chain(written).chain(once(Ok(last)));

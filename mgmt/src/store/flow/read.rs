@@ -361,12 +361,12 @@ async fn merge(
     for batch in numbers.chunks(BATCH) {
         let mut query = QueryBuilder::<Sqlite>::new("SELECT ");
         query.push(EDGE).push(" FROM edge e").push(NAMES);
-        query.push(" WHERE e.id IN ");
-        query.push_tuples(std::iter::once(batch), |mut list, batch| {
-            for id in batch {
-                list.push_bind(*id);
-            }
-        });
+        query.push(" WHERE e.id IN (");
+        let mut list = query.separated(", ");
+        for id in batch {
+            list.push_bind(*id);
+        }
+        query.push(")");
         for row in query.build().fetch_all(&mut *db).await? {
             let edge = edge(&row)?;
             names.insert(edge.id, edge);
