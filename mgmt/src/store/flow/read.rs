@@ -531,3 +531,132 @@ fn sums(row: &SqliteRow) -> Result<Sums, sqlx::Error> {
         bytes_got: count("bytes_got")?,
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashMap;
+
+    use super::super::{BUCKET_S, Service, Subject, Verdict, add};
+    use super::*;
+    use crate::store::Store;
+
+    const DEVICES: [&str; 3] = [
+        "00-09-fb-00-00-01",
+        "00-09-fb-00-00-02",
+        "00-09-fb-00-00-03.7",
+    ];
+    const PEERS: [&str; 3] = ["10.0.0.1", "10.0.0.2", ""];
+    const VERDICTS: [(&str, &str); 3] = [
+        ("forward", "allowed"),
+        ("drop", "no-rule"),
+        ("drop", "revoked"),
+    ];
+
+    fn any<T: Copy>(random: &mut fastrand::Rng, of: &[T]) -> Option<T> {
+        random.bool().then(|| of[random.usize(..of.len())])
+    }
+
+    fn any_filter(random: &mut fastrand::Rng) -> FlowFilter {
+        FlowFilter {
+            device: any(random, &DEVICES).map(str::to_owned),
+            peer: any(random, &PEERS).map(str::to_owned),
+            by_device: any(random, &[true, false]),
+            protocol: any(random, &[6, 17]),
+            port: any(random, &[104, 2_575]),
+            action: any(random, &["forward", "drop"]).map(str::to_owned),
+            reason: any(random, &["no-rule", "revoked"]).map(str::to_owned),
+            since_s: any(random, &[0, 3, 7]).map(|number| number * BUCKET_S),
+            until_s: any(random, &[5, 9, 12]).map(|number| number * BUCKET_S),
+        }
+    }
+
+    fn fits(row: &FlowRow, filter: &FlowFilter) -> bool {
+        let edge = &row.edge;
+        let is = |wish: &Option<String>, text: &str| wish.as_deref().is_none_or(|w| w == text);
+        is(&filter.device, &edge.device)
+            && is(&filter.peer, &edge.peer)
+            && is(&filter.action, &edge.action)
+            && is(&filter.reason, &edge.reason)
+            && filter.by_device.is_none_or(|wish| wish == edge.by_device)
+            && filter.protocol.is_none_or(|wish| wish == edge.protocol)
+            && filter.port.is_none_or(|wish| wish == edge.port)
+            && filter
+                .since_s
+                .is_none_or(|since| row.bucket_s >= bucket(since))
+            && filter.until_s.is_none_or(|until| row.bucket_s < until)
+    }
+
+    /// Every page of a question, put together.
+    async fn pages(db: &Database, filter: &FlowFilter, limit: u32) -> Vec<FlowRow> {
+        let (mut all, mut after) = (Vec::new(), None);
+        loop {
+            let page = history(db, filter, after.as_ref(), limit)
+                .await
+                .expect("a page");
+            let Some(last) = page.last() else { return all };
+            after = Some(last.place());
+            all.extend(page);
+        }
+    }
+
+    /// Whether the edges are merged or all is gone through, a page holds what a look at each
+    /// record would put there, in that order.
+    #[tokio::test]
+    async fn both_ways_find_what_a_look_at_each_record_finds() {
+        let seed = fastrand::u64(..);
+        println!("seed {seed}");
+        let mut random = fastrand::Rng::with_seed(seed);
+        let dir = tempfile::tempdir().expect("a folder");
+        let store = Store::open(dir.path()).await.expect("a store");
+        let db = &store.history;
+        for number in 0..12 {
+            let subjects = (0..random.usize(1..30)).map(|_| {
+                let (action, reason) = VERDICTS[random.usize(..3)];
+                let subject = Subject {
+                    device: DEVICES[random.usize(..3)].to_owned(),
+                    peer: PEERS[random.usize(..3)].to_owned(),
+                    service: Service {
+                        by_device: random.bool(),
+                        protocol: if random.bool() { 6 } else { 17 },
+                        port: if random.bool() { 104 } else { 2_575 },
+                    },
+                    verdict: Verdict { action, reason },
+                };
+                let sums = Sums {
+                    conversations: random.u64(1..9),
+                    ..Sums::default()
+                };
+                (subject, sums)
+            });
+            let subjects: HashMap<_, _> = subjects.collect();
+            add(db, number * BUCKET_S, &subjects, 0)
+                .await
+                .expect("added");
+        }
+        let everything = pages(db, &FlowFilter::default(), 1_000).await;
+        assert!(
+            everything
+                .windows(2)
+                .all(|two| two[0].place() > two[1].place())
+        );
+        for _ in 0..200 {
+            let filter = any_filter(&mut random);
+            let limit = random.u32(1..20);
+            let fitting = everything.iter().filter(|row| fits(row, &filter));
+            let expected: Vec<_> = fitting.cloned().collect();
+            assert_eq!(
+                pages(db, &filter, limit).await,
+                expected,
+                "seed {seed}: {filter:?}"
+            );
+            // The same by the way that is taken when many edges fit.
+            let window = Window::of(&filter, None, 1_000);
+            let mut connection = db.read().acquire().await.expect("a connection");
+            let scanned = scan(&mut connection, &filter, &window)
+                .await
+                .expect("scanned");
+            assert_eq!(scanned, expected, "seed {seed}: {filter:?}");
+        }
+        store.close().await;
+    }
+}
