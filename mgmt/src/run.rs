@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 use axum_server::Handle;
+use axum_server::accept::NoDelayAcceptor;
 use axum_server::tls_rustls::RustlsConfig;
 use tokio::sync::watch;
 
@@ -74,7 +75,9 @@ pub async fn run(config: Config, ready: Option<&Path>) -> Result<()> {
     if let Some(file) = ready {
         write_ready(file, address, &files)?;
     }
+    // Small answers do not wait for the other side to acknowledge the ones before.
     axum_server::from_tcp_rustls(listener, serving)?
+        .map(|acceptor| acceptor.acceptor(NoDelayAcceptor::new()))
         .handle(handle)
         .serve(api::router(app.clone()).into_make_service_with_connect_info::<SocketAddr>())
         .await?;

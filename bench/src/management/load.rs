@@ -111,6 +111,18 @@ struct Asker {
 }
 
 impl Asker {
+    /// With a connection of its own.
+    fn new(server: &Server) -> Result<Self> {
+        let client = Client::builder()
+            .tls_certs_only([reqwest::Certificate::from_pem(&server.certificate)?])
+            .build()?;
+        Ok(Self {
+            client,
+            base: server.address.clone(),
+            token: server.token.clone(),
+        })
+    }
+
     fn request(&self, method: Method, path: &str) -> RequestBuilder {
         let url = format!("{}/api/v1{path}", self.base);
         self.client.request(method, url).bearer_auth(&self.token)
@@ -134,29 +146,21 @@ impl Asker {
 /// # Errors
 /// When an answer is not as it should be, or a listener is cut off.
 pub(super) async fn load(plan: &Plan, size: Size, server: &Server) -> Result<Outcome> {
-    let client = Client::builder()
-        .tls_certs_only([reqwest::Certificate::from_pem(&server.certificate)?])
-        .build()?;
-    let asker = Arc::new(Asker {
-        client,
-        base: server.address.clone(),
-        token: server.token.clone(),
-    });
-    until_the_map_is_drawn(&asker).await?;
+    until_the_map_is_drawn(&Asker::new(server)?).await?;
     let heard = Arc::new(AtomicU64::new(0));
     let mut listeners = JoinSet::new();
     for _ in 0..plan.listeners {
-        listeners.spawn(listen(Arc::clone(&asker), Arc::clone(&heard)));
+        listeners.spawn(listen(Asker::new(server)?, Arc::clone(&heard)));
     }
     let over = Arc::new(AtomicBool::new(false));
-    let notes = tokio::spawn(write_notes(Arc::clone(&asker), Arc::clone(&over), size));
+    let notes = tokio::spawn(write_notes(Asker::new(server)?, Arc::clone(&over), size));
     let growth = tokio::spawn(grow(server.state.clone(), Arc::clone(&over), size));
     let begin = Instant::now();
     let mut workers = JoinSet::new();
     for number in 0..plan.connections {
         let random = Rng::with_seed(plan.seed.wrapping_add(number as u64));
         let share = plan.requests.div_ceil(plan.connections as u32);
-        workers.spawn(ask(Arc::clone(&asker), random, size, share));
+        workers.spawn(ask(Asker::new(server)?, random, size, share));
     }
     let mut times: BTreeMap<usize, Vec<Duration>> = BTreeMap::new();
     while let Some(done) = workers.join_next().await {
@@ -203,7 +207,7 @@ async fn until_the_map_is_drawn(asker: &Asker) -> Result<()> {
 
 /// Every question in turn, so that all meet the same circumstances.
 async fn ask(
-    asker: Arc<Asker>,
+    asker: Asker,
     mut random: Rng,
     size: Size,
     rounds: u32,
@@ -247,7 +251,7 @@ fn filled_in(path: &str, random: &mut Rng, size: Size) -> Result<String> {
         .replace("{later}", &later.to_string()))
 }
 
-async fn listen(asker: Arc<Asker>, heard: Arc<AtomicU64>) -> Result<()> {
+async fn listen(asker: Asker, heard: Arc<AtomicU64>) -> Result<()> {
     let mut stream = asker.request(Method::GET, "/events").send().await?;
     ensure!(
         stream.status().is_success(),
@@ -261,7 +265,7 @@ async fn listen(asker: Arc<Asker>, heard: Arc<AtomicU64>) -> Result<()> {
     Ok(())
 }
 
-async fn write_notes(asker: Arc<Asker>, over: Arc<AtomicBool>, size: Size) -> Result<u64> {
+async fn write_notes(asker: Asker, over: Arc<AtomicBool>, size: Size) -> Result<u64> {
     let mut notes = 0;
     while !over.load(Ordering::Relaxed) {
         let number = 1 + u32::try_from(notes)? % size.devices;

@@ -1,8 +1,9 @@
 //! Reading records and edges: pages, newest first.
 //!
 //! A filter is asked of the edges first. When it leaves few of them, the records of each are read
-//! in order and merged; when it leaves many, records are dense enough to go through them by time
-//! and look at the edge of each. What takes too long all the same is cut off.
+//! in order and merged; when it leaves more, records are dense enough to go through them by time
+//! and see whether the edge of each is on the list, or, when that would be long, to look at the
+//! edge. What takes too long all the same is cut off.
 
 use std::collections::{BTreeMap, HashMap};
 use std::time::{Duration, Instant};
@@ -15,7 +16,9 @@ use super::{Sums, bucket, initiator};
 use crate::store::{Database, StoreError};
 
 /// Edges that are few: their records are merged.
-const FEW: i64 = 2_000;
+const FEW: i64 = 500;
+/// Edges that are not too many to be listed before records are gone through.
+const LISTED: i64 = 20_000;
 /// Edges whose records are read at a time. SQLite takes 500 parts of a compound statement.
 const BATCH: usize = 100;
 /// How long a page may take.
@@ -122,7 +125,8 @@ pub async fn history(
                 return merge(db, edges, &window).await;
             }
         }
-        scan(db, filter, &window).await
+        let listed = filter.is_about_edges() && are_listed(&mut *db, filter).await?;
+        scan(db, filter, &window, listed).await
     })
     .await
 }
@@ -139,23 +143,35 @@ pub async fn edges(
     limit: u32,
 ) -> Result<Vec<EdgeRow>, StoreError> {
     hurry(db, async |db| {
-        let many = filter.is_about_edges() && few_edges(&mut *db, filter).await?.is_none();
+        let few = match filter.is_about_edges() {
+            true => few_edges(&mut *db, filter).await?,
+            false => None,
+        };
         let mut query = QueryBuilder::<Sqlite>::new("SELECT ");
+        // In the order of the table there is nothing to sort, and enough to be found.
         query.push(EDGE).push(
             ", e.conversations, 0 AS frames_sent, e.bytes_sent, 0 AS frames_got, e.bytes_got, \
-             e.first_s, e.last_s FROM edge e",
+             e.first_s, e.last_s FROM edge e NOT INDEXED",
         );
-        // In the order of the table there is nothing to sort, and enough to be found.
-        if many {
-            query.push(" NOT INDEXED");
-        }
-        query.push(NAMES).push(" WHERE 1");
-        restrict(&mut query, filter);
-        if let Some(since) = filter.since_s {
-            query.push(" AND +e.last_s >= ").push_bind(bucket(since));
-        }
-        if let Some(after) = after {
-            query.push(" AND e.id > ").push_bind(after);
+        query.push(NAMES).push(" WHERE ");
+        match few {
+            Some(edges) => {
+                let mut numbers: Vec<i64> = edges.into_iter().map(|(id, _)| id).collect();
+                numbers.retain(|id| after.is_none_or(|after| *id > after));
+                numbers.sort_unstable();
+                numbers.truncate(limit as usize);
+                numbered(&mut query, &numbers);
+            }
+            None => {
+                query.push("1");
+                restrict(&mut query, filter);
+                if let Some(since) = filter.since_s {
+                    query.push(" AND e.last_s >= ").push_bind(bucket(since));
+                }
+                query
+                    .push(" AND e.id > ")
+                    .push_bind(after.unwrap_or(i64::MIN));
+            }
         }
         query
             .push(" ORDER BY e.id LIMIT ")
@@ -164,6 +180,16 @@ pub async fn edges(
         Ok(rows.iter().map(edge_row).collect::<Result<_, _>>()?)
     })
     .await
+}
+
+/// That an edge is one of these.
+fn numbered(query: &mut QueryBuilder<Sqlite>, numbers: &[i64]) {
+    query.push("e.id IN (");
+    let mut list = query.separated(", ");
+    for number in numbers {
+        list.push_bind(*number);
+    }
+    query.push(")");
 }
 
 /// What the map by role is made of: numbers only, since there are many.
@@ -284,6 +310,20 @@ impl Window {
 }
 
 impl FlowFilter {
+    /// The index that leaves the fewest edges. SQLite knows how many a verdict has on average, and
+    /// would rather go through the table than look for a rare one.
+    fn index(&self) -> &'static str {
+        let service = self.by_device.is_some() || self.protocol.is_some() || self.port.is_some();
+        match self {
+            Self {
+                device: Some(_), ..
+            } => "INDEXED BY sqlite_autoindex_edge_1",
+            Self { peer: Some(_), .. } => "INDEXED BY edge_by_peer",
+            _ if service => "INDEXED BY edge_by_service",
+            _ => "INDEXED BY edge_by_verdict",
+        }
+    }
+
     /// Whether it asks for anything but a time.
     fn is_about_edges(&self) -> bool {
         let Self {
@@ -313,10 +353,11 @@ async fn few_edges(
     db: &mut SqliteConnection,
     filter: &FlowFilter,
 ) -> Result<Option<Vec<(i64, i64)>>, StoreError> {
-    let mut query = QueryBuilder::<Sqlite>::new("SELECT e.id, e.last_s FROM edge e WHERE 1");
+    let mut query = QueryBuilder::<Sqlite>::new("SELECT e.id, e.last_s FROM edge e ");
+    query.push(filter.index()).push(" WHERE 1");
     restrict(&mut query, filter);
     if let Some(since) = filter.since_s {
-        query.push(" AND +e.last_s >= ").push_bind(bucket(since));
+        query.push(" AND e.last_s >= ").push_bind(bucket(since));
     }
     if let Some(until) = filter.until_s {
         query.push(" AND e.first_s < ").push_bind(until);
@@ -328,6 +369,16 @@ async fn few_edges(
     }
     edges.sort_by_key(|(id, last_s)| std::cmp::Reverse((*last_s, *id)));
     Ok(Some(edges))
+}
+
+/// Whether the edges that fit are not too many to be listed.
+async fn are_listed(db: &mut SqliteConnection, filter: &FlowFilter) -> Result<bool, StoreError> {
+    let mut query = QueryBuilder::<Sqlite>::new("SELECT count(*) FROM (SELECT 1 FROM edge e ");
+    query.push(filter.index()).push(" WHERE 1");
+    restrict(&mut query, filter);
+    query.push(" LIMIT ").push_bind(LISTED + 1).push(")");
+    let (count,): (i64,) = query.build_query_as().fetch_one(db).await?;
+    Ok(count <= LISTED)
 }
 
 /// The newest records of these edges. Those that were last seen before everything that is already
@@ -361,12 +412,8 @@ async fn merge(
     for batch in numbers.chunks(BATCH) {
         let mut query = QueryBuilder::<Sqlite>::new("SELECT ");
         query.push(EDGE).push(" FROM edge e").push(NAMES);
-        query.push(" WHERE e.id IN (");
-        let mut list = query.separated(", ");
-        for id in batch {
-            list.push_bind(*id);
-        }
-        query.push(")");
+        query.push(" WHERE ");
+        numbered(&mut query, batch);
         for row in query.build().fetch_all(&mut *db).await? {
             let edge = edge(&row)?;
             names.insert(edge.id, edge);
@@ -393,7 +440,7 @@ async fn newest_of(
     from_s: i64,
     window: &Window,
 ) -> Result<Vec<(FlowPlace, Sums)>, StoreError> {
-    let mut query = QueryBuilder::<Sqlite>::new("");
+    let mut query = QueryBuilder::<Sqlite>::new("SELECT * FROM (");
     let [until_s, below] = window.until;
     for (number, (edge, _)) in edges.iter().enumerate() {
         // Within the five minutes at which the page before ended, edges with a lower number are left.
@@ -408,6 +455,8 @@ async fn newest_of(
             .push(window.limit);
         query.push(")");
     }
+    query.push(") ORDER BY bucket_s DESC, edge DESC LIMIT ");
+    query.push(window.limit);
     // The numbers are ours; the text is another one each time.
     let rows = query.build().persistent(false).fetch_all(db).await?;
     let read = |row: &SqliteRow| -> Result<(FlowPlace, Sums), sqlx::Error> {
@@ -425,25 +474,38 @@ async fn scan(
     db: &mut SqliteConnection,
     filter: &FlowFilter,
     window: &Window,
+    listed: bool,
 ) -> Result<Vec<FlowRow>, StoreError> {
     let mut query = QueryBuilder::<Sqlite>::new("SELECT ");
-    // A cross join is carried out in the order it is written in.
-    query
-        .push(EDGE)
-        .push(", ")
-        .push(COUNTS)
-        .push(" FROM flow f INDEXED BY flow_by_time CROSS JOIN edge e ON e.id = f.edge");
-    query
-        .push(NAMES.replace(" JOIN", " CROSS JOIN"))
-        .push(" WHERE f.bucket_s >= ");
-    query
-        .push_bind(window.from_s)
-        .push(" AND (f.bucket_s, f.edge) < (");
+    // A cross join is carried out in the order it is written in. What is left out is looked up in
+    // the index by time and among the edges only.
+    query.push(EDGE).push(", ").push(COUNTS);
+    query.push(" FROM (SELECT f.bucket_s, f.edge FROM flow f INDEXED BY flow_by_time");
+    if !listed {
+        query.push(" CROSS JOIN edge e ON e.id = f.edge");
+    }
+    query.push(" WHERE f.bucket_s >= ");
+    query.push_bind(window.from_s);
+    query.push(" AND (f.bucket_s, f.edge) < (");
     query.push_bind(window.until[0]).push(", ");
     query.push_bind(window.until[1]).push(")");
-    restrict(&mut query, filter);
+    if listed {
+        // The sign keeps SQLite from looking for each edge in each five minutes.
+        query.push(" AND +f.edge IN (SELECT e.id FROM edge e ");
+        query.push(filter.index()).push(" WHERE 1");
+        restrict(&mut query, filter);
+        query.push(")");
+    } else {
+        restrict(&mut query, filter);
+    }
     query.push(" ORDER BY f.bucket_s DESC, f.edge DESC LIMIT ");
     query.push_bind(window.limit as i64);
+    query.push(
+        ") found CROSS JOIN flow f ON f.edge = found.edge AND f.bucket_s = found.bucket_s \
+         CROSS JOIN edge e ON e.id = f.edge",
+    );
+    query.push(NAMES.replace(" JOIN", " CROSS JOIN"));
+    query.push(" ORDER BY f.bucket_s DESC, f.edge DESC");
     let rows = query.build().fetch_all(db).await?;
     let read = |row: &SqliteRow| -> Result<FlowRow, sqlx::Error> {
         Ok(FlowRow {
@@ -649,13 +711,14 @@ mod tests {
                 expected,
                 "seed {seed}: {filter:?}"
             );
-            // The same by the way that is taken when many edges fit.
+            // The same by the ways that are taken when many edges fit.
             let window = Window::of(&filter, None, 1_000);
             let mut connection = db.read().acquire().await.expect("a connection");
-            let scanned = scan(&mut connection, &filter, &window)
-                .await
-                .expect("scanned");
-            assert_eq!(scanned, expected, "seed {seed}: {filter:?}");
+            for listed in [false, filter.is_about_edges()] {
+                let scanned = scan(&mut connection, &filter, &window, listed).await;
+                let scanned = scanned.expect("scanned");
+                assert_eq!(scanned, expected, "seed {seed}: {filter:?}");
+            }
         }
         store.close().await;
     }
