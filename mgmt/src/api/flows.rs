@@ -58,7 +58,7 @@ pub struct Flow {
     pub bytes_got: u64,
 }
 
-/// A line of the map: a device and a peer, over a service, over all time that is kept.
+/// A line of the map: a device and a peer, over a service, since it was seen first.
 #[derive(Debug, Clone, Serialize, ToSchema)]
 pub struct Edge {
     /// The device, as in `/devices/{key}`.

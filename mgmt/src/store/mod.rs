@@ -283,6 +283,8 @@ impl Database {
 async fn is_clean(connection: &mut SqliteConnection) -> Result<bool, sqlx::Error> {
     // Answered once the rollback of a dropped transaction is done.
     connection.ping().await?;
+    // Of somebody who was in a hurry and went away: it would cut off whoever comes next.
+    connection.lock_handle().await?.remove_progress_handler();
     Ok(!connection.is_in_transaction())
 }
 

@@ -91,7 +91,7 @@ impl FlowRow {
     }
 }
 
-/// An edge with what it carried over all time that is kept.
+/// An edge with what it carried since it was seen first.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct EdgeRow {
     /// What it is about.
@@ -659,6 +659,32 @@ mod tests {
             after = Some(last.place());
             all.extend(page);
         }
+    }
+
+    /// Whoever goes away leaves no deadline behind for the next.
+    #[tokio::test]
+    async fn a_deadline_goes_with_whoever_had_it() {
+        let dir = tempfile::tempdir().expect("a folder");
+        let store = Store::open(dir.path()).await.expect("a store");
+        let db = &store.history;
+        {
+            let mut connection = db.read().acquire().await.expect("a connection");
+            let mut handle = connection.lock_handle().await.expect("the handle");
+            handle.set_progress_handler(1, || false);
+        }
+        // As many as there are connections, so that the one from before is among them.
+        let mut all = Vec::new();
+        for _ in 0..4 {
+            let mut connection = db.read().acquire().await.expect("a connection");
+            let counted = sqlx::query("SELECT count(*) FROM sqlite_schema");
+            counted
+                .fetch_one(&mut *connection)
+                .await
+                .expect("not cut off");
+            all.push(connection);
+        }
+        drop(all);
+        store.close().await;
     }
 
     /// Whether the edges are merged or all is gone through, a page holds what a look at each
