@@ -18,6 +18,7 @@ use serde::Deserialize;
 use crate::attacks::{self, Attack, Outcome, Witness};
 use crate::control::Control;
 use crate::layout::host;
+use crate::loss::Loss;
 use crate::rules::without;
 use crate::ward::{Ward, address_of};
 use crate::{gateway, loss};
@@ -54,17 +55,7 @@ pub fn swap_under_load(ward: &Ward, control: &Control) -> Result<String> {
     for outcome in &attacked {
         ensure!(outcome.stopped(), "during the swaps: {outcome}");
     }
-    ensure!(
-        lost.lost() == 0,
-        "{} of {} allowed datagrams were lost",
-        lost.lost(),
-        lost.sent
-    );
-    ensure!(
-        reports.broke.is_none(),
-        "the pump's connection broke: {:?}",
-        reports.broke
-    );
+    require_undisturbed(&lost, &reports)?;
     ensure!(
         reports.acknowledged > 0,
         "the pump's reports were not acknowledged"
@@ -79,6 +70,22 @@ pub fn swap_under_load(ward: &Ward, control: &Control) -> Result<String> {
         reports.acknowledged,
         attacked.len()
     ))
+}
+
+/// Fails when anything of the allowed traffic was lost or broke.
+fn require_undisturbed(lost: &Loss, reports: &Reports) -> Result<()> {
+    ensure!(
+        lost.lost() == 0,
+        "{} of {} allowed datagrams were lost",
+        lost.lost(),
+        lost.sent
+    );
+    ensure!(
+        reports.broke.is_none(),
+        "the pump's connection broke: {:?}",
+        reports.broke
+    );
+    Ok(())
 }
 
 fn attack_a_few_times(ward: &Ward) -> Result<Vec<Outcome>> {

@@ -11,7 +11,7 @@ use anyhow::{Context, Result, bail, ensure};
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use super::{ATTACK, LOAD_S, Link, renamed};
+use super::{ATTACK, LOAD_S, Link, renamed, require_undisturbed};
 use crate::control::Control;
 use crate::mgmt::{self, Api, Management};
 use crate::ward::Ward;
@@ -50,17 +50,7 @@ pub fn kill_management(
         killed.and(written)
     })?;
     let (lost, reports) = (stream.finish()?, link.close()?);
-    ensure!(
-        lost.lost() == 0,
-        "{} of {} allowed datagrams were lost",
-        lost.lost(),
-        lost.sent
-    );
-    ensure!(
-        reports.broke.is_none(),
-        "the pump's connection broke: {:?}",
-        reports.broke
-    );
+    require_undisturbed(&lost, &reports)?;
     for outcome in attacks::perform(ward, &attacks::choose(&[ATTACK.to_owned()])?)? {
         ensure!(outcome.stopped(), "with management killed: {outcome}");
     }
