@@ -42,6 +42,11 @@ const INERTIA: f32 = 4.0;
 /// Conformal quantiles of a role are taken from so many devices on, to cover this part of them.
 const QUANTILE_DEVICES: usize = 9;
 const COVERED: f32 = 0.9;
+/// A middle that moves by less, in deviations of a feature, is not learnt anew; nor is a temperature
+/// that rises or falls by less of itself.
+const SLIGHT: f32 = 0.1;
+/// The same for a quantile.
+const SLIGHT_CHANCE: f32 = 0.02;
 
 /// What was learnt.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -86,12 +91,25 @@ impl Adaptation {
         })
     }
 
-    /// What it is known by.
+    /// What it is known by: what was learnt, not when. The journal goes on with every record, that
+    /// something was learnt included.
     ///
     /// # Errors
     /// When it cannot be written as JSON.
     pub fn digest(&self) -> Result<Digest, serde_json::Error> {
-        Digest::of_document(self)
+        Digest::of_document(&(&self.base, &self.middles, self.temperature, &self.quantiles))
+    }
+
+    /// Whether putting the other one in use would change next to nothing: the windows learnt from
+    /// are others every hour, and so are the last digits of what is learnt.
+    pub(crate) fn is_like(&self, other: &Self) -> bool {
+        let warmer = (self.temperature / other.temperature).ln();
+        self.base == other.base
+            && warmer.abs() <= SLIGHT
+            && alike(&self.middles, &other.middles, Middle::is_like)
+            && alike(&self.quantiles, &other.quantiles, |here, there| {
+                (here - there).abs() <= SLIGHT_CHANCE
+            })
     }
 
     /// The scores of a window with what was learnt, before the temperature.
@@ -147,6 +165,20 @@ impl Adaptation {
         let middles = self.middles.iter();
         middles.map(|(role, m)| (*role, m.mean.as_slice(), m.spread))
     }
+}
+
+impl Middle {
+    fn is_like(&self, other: &Self) -> bool {
+        let pairs = self.mean.iter().zip(&other.mean);
+        let squares: f32 = pairs.map(|(a, b)| (a - b) * (a - b)).sum();
+        self.devices == other.devices && squares <= FEATURES as f32 * SLIGHT * SLIGHT
+    }
+}
+
+/// Whether two have something alike for the same roles.
+fn alike<T>(a: &BTreeMap<Role, T>, b: &BTreeMap<Role, T>, like: impl Fn(&T, &T) -> bool) -> bool {
+    let mut pairs = a.iter().zip(b);
+    a.len() == b.len() && pairs.all(|((one, a), (other, b))| one == other && like(a, b))
 }
 
 /// Learns from these devices.

@@ -271,6 +271,52 @@ fn what_is_undone_is_unlearnt() {
 }
 
 #[test]
+fn what_hardly_moves_is_what_is_in_use() {
+    for seed in 1..=5 {
+        let mut site = Site::new(seed);
+        let mut here = middle(Role::InfusionPump);
+        here[FEATURES - 8..].fill(2.6);
+        let devices: Vec<DeviceKey> = (0..8)
+            .map(|_| site.named(Role::InfusionPump, &here))
+            .collect();
+        site.current = site.learn();
+        let digest = site.current.digest().unwrap();
+        // An hour later each has one more window, and the journal one more record.
+        for hour in 7..=12 {
+            for device in &devices {
+                let again = window(&mut site.chance, &here, hour);
+                site.samples.offer(*device, again, false).unwrap();
+            }
+            let journal = Head {
+                sequence: hour,
+                ..head()
+            };
+            let update = site.with(|lesson| update(&Lesson { journal, ..*lesson }).unwrap());
+            assert_eq!(update.accepted(), Some(&site.current), "seed {seed}");
+            assert_eq!(update.digest().unwrap(), digest);
+        }
+        // What does move is learnt.
+        site.named(Role::InfusionPump, &middle(Role::InfusionPump));
+        assert_ne!(site.learn(), site.current);
+    }
+}
+
+#[test]
+fn the_head_of_the_journal_is_no_part_of_what_was_learnt() {
+    let mut site = Site::new(1);
+    site.named(Role::Printer, &middle(Role::Printer));
+    let learnt = site.learn();
+    let later = Adaptation {
+        journal: Head {
+            sequence: 9,
+            ..learnt.journal
+        },
+        ..learnt.clone()
+    };
+    assert_eq!(learnt.digest().unwrap(), later.digest().unwrap());
+}
+
+#[test]
 fn nothing_is_learnt_from_nothing() {
     let site = Site::new(1);
     assert_eq!(site.update().refusals, [Refusal::NothingToLearn]);

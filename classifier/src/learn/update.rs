@@ -200,7 +200,12 @@ impl Update {
 pub fn update(lesson: &Lesson<'_>) -> Result<Update, serde_json::Error> {
     let examples = lesson.examples();
     let examples: Vec<Example<'_>> = examples.values().copied().collect();
-    let learnt = fit(lesson.base, lesson.journal, &examples)?;
+    let fitted = fit(lesson.base, lesson.journal, &examples)?;
+    let learnt = if fitted.is_like(lesson.current) {
+        lesson.current.clone()
+    } else {
+        fitted
+    };
     let is_alarmed = lesson.is_alarmed;
     let report = Report {
         learnt_from: examples.len(),

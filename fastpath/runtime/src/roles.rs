@@ -10,8 +10,8 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use anyhow::Context;
 use serde::{Deserialize, Serialize};
 use wardline_classifier::learn::{
-    Action, Adaptation, AppendError, Digest, Head, Journal, Lesson, Refusal, Samples, Standing,
-    Statement, Update, key_of_this_box, standing,
+    Action, Adaptation, AppendError, Digest, Head, Journal, Lesson, Record, Refusal, Samples,
+    Standing, Statement, Update, key_of_this_box, standing,
 };
 use wardline_classifier::{Role, features};
 use wardline_control::{Identity, Refused, RefusedKind, RoleStatement, bounds};
@@ -142,28 +142,24 @@ impl Roles {
         let Ok(journal) = journal.as_mut() else {
             return Ok(());
         };
-        let accepted = update.accepted().is_some();
-        let adaptation = update.digest()?;
-        let action = Action::Learn {
-            adaptation,
-            accepted,
-        };
-        let mut records = journal.records().iter().rev();
-        let last = records.find_map(|record| match record.action {
-            Action::Learn { .. } => Some(record.action),
-            _ => None,
-        });
-        if last == Some(action) || update.refusals.contains(&Refusal::NothingToLearn) {
-            return Ok(());
-        }
-        tracing::info!("{}", update.words());
-        journal.append(Statement {
+        let statement = Statement {
             time_ns: clock::wall_ns(),
             who: "wardline".to_owned(),
-            action,
+            action: Action::Learn {
+                adaptation: update.digest()?,
+                accepted: update.accepted().is_some(),
+            },
             reason: update.words(),
             evidence: None,
-        })?;
+        };
+        let mut records = journal.records().iter().rev();
+        let last = records.find(|record| matches!(record.action, Action::Learn { .. }));
+        let is_known = last.is_some_and(|last| says_the_same(last, &statement));
+        if is_known || update.refusals.contains(&Refusal::NothingToLearn) {
+            return Ok(());
+        }
+        tracing::info!("{}", statement.reason);
+        journal.append(statement)?;
         Ok(())
     }
 
@@ -225,6 +221,22 @@ impl Roles {
         // A record is whole or not there, whatever panicked.
         self.journal.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// Whether a record says what came of learning already. What is refused is another thing every hour;
+/// what counts of it is why.
+fn says_the_same(record: &Record, fresh: &Statement) -> bool {
+    let refused = |action| {
+        matches!(
+            action,
+            Action::Learn {
+                accepted: false,
+                ..
+            }
+        )
+    };
+    record.action == fresh.action
+        || refused(record.action) && refused(fresh.action) && record.reason == fresh.reason
 }
 
 fn open(directory: &Path) -> anyhow::Result<Journal> {
