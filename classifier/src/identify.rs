@@ -6,7 +6,6 @@ use std::sync::Arc;
 
 use wardline_engine::Sample;
 use wardline_engine::feature::Finished;
-use wardline_engine::parse::parse;
 use wardline_policy::{DeviceKey, Side};
 
 use crate::Role;
@@ -27,6 +26,8 @@ pub struct Identifier {
     calibration: Calibration,
     steadiness: Steadiness,
     devices: BTreeMap<DeviceKey, Known>,
+    /// Stations forgotten by the observer when devices were forgotten last.
+    forgotten: u64,
     learnt: Option<Adaptation>,
     samples: Samples,
 }
@@ -38,6 +39,19 @@ struct Known {
     windows: u64,
     /// What had come at the last look: facts and windows.
     looked_at: Option<(usize, u64)>,
+}
+
+/// How many devices there was room for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Room {
+    /// Devices known now: stations of the ward side.
+    pub devices: usize,
+    /// Stations known now, on both sides.
+    pub stations: usize,
+    /// Stations forgotten to make room for others.
+    pub forgotten: u64,
+    /// Frames and windows of stations that found none.
+    pub unobserved: u64,
 }
 
 /// What a look found.
@@ -76,6 +90,7 @@ impl Identifier {
             calibration: Calibration::default(),
             steadiness: Steadiness::default(),
             devices: BTreeMap::new(),
+            forgotten: 0,
             learnt: None,
             samples: Samples::default(),
         }
@@ -84,25 +99,56 @@ impl Identifier {
     /// Takes a sample.
     pub fn sample(&mut self, sample: &Sample) {
         let (bytes, time_ns) = (sample.bytes(), sample.time_ns);
-        self.observer.read(time_ns, bytes, sample.wire_bytes);
-        if sample.from != Side::Ward {
-            return;
-        }
-        let meta = parse(bytes).or_else(|error| error.meta.ok_or(()));
-        if let Ok(meta) = meta {
-            let (mac, vlan) = (meta.source_mac, meta.vlan);
-            self.devices.entry(DeviceKey { mac, vlan }).or_default();
+        let sender = self.observer.read(time_ns, bytes, sample.wire_bytes);
+        self.forget();
+        if let Some(device) = sender.filter(|_| sample.from == Side::Ward) {
+            self.devices.entry(device).or_default();
         }
     }
 
     /// Takes a window.
     pub fn window(&mut self, finished: &Finished) {
-        self.observer.window(finished);
-        self.devices.entry(finished.device).or_default().windows += 1;
+        let observed = self.observer.window(finished);
+        self.forget();
+        if observed {
+            self.devices.entry(finished.device).or_default().windows += 1;
+        }
     }
 
-    /// A person says what a device is; `None` takes it back. It is looked at anew.
+    /// Forgets the devices that made room for others, but no word of a person.
+    fn forget(&mut self) {
+        if self.forgotten != self.observer.forgotten {
+            self.forgotten = self.observer.forgotten;
+            let observer = &self.observer;
+            self.devices.retain(|key, known| {
+                known.holder.is_confirmed() || observer.station(*key).is_some()
+            });
+        }
+    }
+
+    /// Whether anything is known of a device.
+    pub fn knows(&self, device: &DeviceKey) -> bool {
+        self.devices.contains_key(device)
+    }
+
+    /// How many devices there was room for.
+    pub fn room(&self) -> Room {
+        Room {
+            devices: self.devices.len(),
+            stations: self.observer.stations().len(),
+            forgotten: self.observer.forgotten,
+            unobserved: self.observer.unobserved,
+        }
+    }
+
+    /// A person says what a device is; `None` takes it back. It is looked at anew, and kept until
+    /// then however silent it is.
     pub fn state(&mut self, device: DeviceKey, role: Option<Role>, now_ns: u64) {
+        self.observer.hold(device, role.is_some());
+        if role.is_none() && self.observer.station(device).is_none() {
+            self.devices.remove(&device);
+            return;
+        }
         let known = self.devices.entry(device).or_default();
         known.holder.confirm(role, now_ns);
         known.looked_at = None;
@@ -160,6 +206,9 @@ impl Identifier {
         self.shipped = shipped;
         let learnt = self.learnt.take().filter(|learnt| self.fits(learnt));
         self.take_up(learnt);
+        for known in self.devices.values_mut() {
+            known.holder.forget_looks();
+        }
         Ok(())
     }
 

@@ -23,7 +23,7 @@ use crate::{About, Fact, Field, Observed};
 /// What an observer holds at most.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Limits {
-    /// Stations; later ones are not observed and counted in [`Observer::unobserved`].
+    /// Stations; when there are more, those silent for longest make room.
     pub stations: usize,
     /// Facts of a station.
     pub facts: usize,
@@ -58,11 +58,22 @@ pub struct Observer {
     index: HashMap<DeviceKey, usize>,
     stations: Vec<Station>,
     finished: VecDeque<Finished>,
+    /// Stations that never make room.
+    held: HashSet<DeviceKey>,
     /// A frame that was captured in part, filled up.
     whole: Vec<u8>,
-    /// Frames of stations there was no room for.
+    /// Frames and windows of stations there was no room for.
     pub unobserved: u64,
+    /// Stations that made room for others.
+    pub forgotten: u64,
 }
+
+/// This part of all stations makes room at once, so that a new one costs little.
+const ROOM: usize = 16;
+/// A station that was known for long is given as much patience, up to this: what passes by makes
+/// room first.
+const PATIENCE_NS: u64 = 24 * HOUR_NS;
+const HOUR_NS: u64 = 3_600_000_000_000;
 
 impl Observer {
     /// An observer that has seen nothing.
@@ -73,8 +84,10 @@ impl Observer {
             index: HashMap::new(),
             stations: Vec::new(),
             finished: VecDeque::new(),
+            held: HashSet::new(),
             whole: Vec::new(),
             unobserved: 0,
+            forgotten: 0,
         }
     }
 
@@ -86,15 +99,30 @@ impl Observer {
         }
     }
 
-    /// Reads a frame, whole or its beginning, without counting it in a window.
-    pub fn read(&mut self, time_ns: u64, bytes: &[u8], wire_bytes: usize) {
-        self.take(time_ns, bytes, wire_bytes);
+    /// Reads a frame, whole or its beginning, without counting it in a window. Who sent it, unless
+    /// there is no room for that station.
+    pub fn read(&mut self, time_ns: u64, bytes: &[u8], wire_bytes: usize) -> Option<DeviceKey> {
+        self.take(time_ns, bytes, wire_bytes)
+            .map(|meta| from(&meta))
     }
 
-    /// Takes a window the engine finished.
-    pub fn window(&mut self, finished: &Finished) {
-        if let Some(index) = self.station_of(finished.device, finished.time_ns) {
-            self.stations[index].windows.take(finished);
+    /// Takes a window the engine finished; whether there is room for its station.
+    pub fn window(&mut self, finished: &Finished) -> bool {
+        let index = self.station_of(finished.device, finished.time_ns);
+        if let Some(index) = index {
+            let station = &mut self.stations[index];
+            station.heard(finished.time_ns);
+            station.windows.take(finished);
+        }
+        index.is_some()
+    }
+
+    /// Whether a station is kept however silent it is, seen or not yet.
+    pub fn hold(&mut self, key: DeviceKey, held: bool) {
+        if held {
+            self.held.insert(key);
+        } else {
+            self.held.remove(&key);
         }
     }
 
@@ -153,10 +181,13 @@ impl Observer {
         Ok(meta)
     }
 
-    /// The place of a station, a new one while there is room.
+    /// The place of a station, a new one if others can make room for it.
     fn station_of(&mut self, key: DeviceKey, time_ns: u64) -> Option<usize> {
         if let Some(index) = self.index.get(&key) {
             return Some(*index);
+        }
+        if !key.mac.is_group() && self.stations.len() >= self.limits.stations {
+            self.make_room();
         }
         if key.mac.is_group() || self.stations.len() >= self.limits.stations {
             self.unobserved += 1;
@@ -166,6 +197,33 @@ impl Observer {
         self.stations.push(Station::new(key, time_ns, self.limits));
         self.index.insert(key, index);
         Some(index)
+    }
+
+    /// Forgets the stations that were silent for longest, a part of all at once. Nothing is
+    /// forgotten while all are held.
+    fn make_room(&mut self) {
+        let spare = |station: &&Station| !self.held.contains(&station.key);
+        let mut silent: Vec<(u64, DeviceKey)> = self
+            .stations
+            .iter()
+            .filter(spare)
+            .map(|station| (station.kept_until_ns(), station.key))
+            .collect();
+        let part = (self.limits.stations / ROOM).clamp(1, silent.len().max(1));
+        if part < silent.len() {
+            silent.select_nth_unstable(part);
+            silent.truncate(part);
+        }
+        for (_, key) in silent {
+            self.index.remove(&key);
+            self.forgotten += 1;
+        }
+        let index = &mut self.index;
+        self.stations
+            .retain(|station| index.contains_key(&station.key));
+        for (at, station) in self.stations.iter().enumerate() {
+            index.insert(station.key, at);
+        }
     }
 
     fn learn_addresses(&mut self, sender: usize, meta: &PacketMeta, bytes: &[u8]) {
@@ -414,6 +472,12 @@ impl Station {
     /// The numbers of all its traffic so far.
     pub fn features_so_far(&self) -> Features {
         features(&self.traffic(), &self.talks())
+    }
+
+    /// Of two stations, the one with the earlier time makes room first.
+    fn kept_until_ns(&self) -> u64 {
+        let known_ns = self.last_ns.saturating_sub(self.first_ns);
+        self.last_ns.saturating_add(known_ns.min(PATIENCE_NS))
     }
 
     fn heard(&mut self, time_ns: u64) {
@@ -870,16 +934,55 @@ mod tests {
         assert_eq!(station(&observer, DEVICE).talks().far, 1);
     }
 
+    /// Something one of many stations says to all.
+    fn call(observer: &mut Observer, number: u16, time_ns: u64) -> DeviceKey {
+        let [a, b] = number.to_be_bytes();
+        let mac = [2, 0, 0, 0, a, b];
+        let frame = udp((mac, [0xff; 6]), ([10, 0, a, b], [255; 4]), 20);
+        observer.read(time_ns, &frame, frame.len());
+        DeviceKey {
+            mac: MacAddr(mac),
+            ..DeviceKey::default()
+        }
+    }
+
     #[test]
-    fn stations_are_bounded() {
+    fn the_longest_silent_make_room_unless_they_are_held() {
+        let mut observer = Observer::new(Limits {
+            stations: 32,
+            ..Limits::default()
+        });
+        let keys: Vec<DeviceKey> = (0..32)
+            .map(|n| call(&mut observer, n, START + u64::from(n)))
+            .collect();
+        observer.hold(keys[0], true);
+        // Known for longer than it is silent.
+        call(&mut observer, 1, START + 1_000);
+        let new = call(&mut observer, 40, START + 1_500);
+        assert_eq!((observer.stations().len(), observer.forgotten), (31, 2));
+        for key in [keys[2], keys[3]] {
+            assert!(observer.station(key).is_none());
+        }
+        for key in [keys[0], keys[1], keys[4], keys[31], new] {
+            let station = observer.station(key);
+            assert_eq!(station.map(Station::key), Some(key), "each at its place");
+        }
+        assert_eq!(observer.unobserved, 0);
+    }
+
+    #[test]
+    fn where_all_stations_are_held_a_new_one_is_counted() {
         let mut observer = Observer::new(Limits {
             stations: 1,
             ..Limits::default()
         });
-        for mac in [DEVICE, ROUTER] {
-            let frame = udp((mac, [0xff; 6]), ([10, 0, 0, 5], [255; 4]), 20);
-            observer.frame(START, &frame, frame.len());
-        }
+        let key = call(&mut observer, 1, START);
+        observer.hold(key, true);
+        call(&mut observer, 2, START + SECOND);
         assert_eq!((observer.stations().len(), observer.unobserved), (1, 1));
+        observer.hold(key, false);
+        let new = call(&mut observer, 2, START + 2 * SECOND);
+        assert!(observer.station(key).is_none());
+        assert_eq!(observer.station(new).map(Station::key), Some(new));
     }
 }

@@ -95,6 +95,40 @@ fn a_persons_word_is_the_answer_until_it_is_taken_back() {
     assert!(!taken_back[&device(1)].may_enforce);
 }
 
+#[test]
+fn ever_new_addresses_take_bounded_room_and_no_word_of_a_person() {
+    const ROOM: usize = 64;
+    let mut identifier = Identifier::without_model(Limits {
+        stations: ROOM,
+        ..Limits::default()
+    });
+    identifier.state(device(1), Some(Role::InfusionPump), MINUTE);
+    speak(&mut identifier, device(1), MINUTE);
+    for number in 0..20_000_u32 {
+        let [_, a, b, c] = number.to_be_bytes();
+        let builder = PacketBuilder::ethernet2([6, 0, 0, a, b, c], [0xff; 6])
+            .ipv4([10, a, b, c], [255; 4], 64)
+            .udp(40_000, 30_000);
+        let mut frame = Vec::new();
+        builder.write(&mut frame, &[0; 24]).expect("a frame");
+        let mut sample = Sample::spare();
+        let time_ns = 2 * MINUTE + u64::from(number) * 1_000_000;
+        sample.fill(Side::Ward, &frame, time_ns);
+        identifier.sample(&sample);
+        let room = identifier.room();
+        assert!(room.stations <= ROOM && room.devices <= ROOM, "{room:?}");
+    }
+    let room = identifier.room();
+    assert!(room.forgotten > 19_000 && room.unobserved == 0, "{room:?}");
+    assert_eq!(
+        answers(&mut identifier, APART)[&device(1)].role,
+        Some(Role::InfusionPump)
+    );
+    // The one that comes now is named as ever.
+    speak(&mut identifier, device(2), APART);
+    assert!(answers(&mut identifier, 2 * APART).contains_key(&device(2)));
+}
+
 /// An identifier that has watched six devices people named so, and what came of learning.
 fn taught(role: Role) -> (Identifier, Update) {
     let mut identifier = identifier();

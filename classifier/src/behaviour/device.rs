@@ -70,6 +70,12 @@ impl Watched {
         self.is_learnt
     }
 
+    /// Of two devices, the one with the earlier time makes room first: who was watched for long is
+    /// given as much patience.
+    pub(crate) fn kept_until_ns(&self) -> u64 {
+        self.last_ns.saturating_add(self.observed_ns)
+    }
+
     pub(crate) fn converse(&mut self, conversation: &Conversation<'_>, watch: &mut Watch<'_, '_>) {
         self.observe(watch);
         self.conversations += 1;

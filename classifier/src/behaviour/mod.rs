@@ -38,7 +38,7 @@ pub use settings::{Counters, Settings};
 
 use device::{Watch, Watched};
 use ledger::{Desk, Sink};
-use settings::SECOND;
+use settings::{MINUTE, SECOND};
 
 /// Watches all devices.
 #[derive(Debug)]
@@ -47,7 +47,12 @@ pub struct Behaviour {
     now_ns: u64,
     devices: BTreeMap<DeviceKey, Watched>,
     desk: Desk,
+    /// Nothing makes room until then: none did when it was last tried.
+    full_until_ns: u64,
 }
+
+/// This part of all devices makes room at once, so that a new one costs little.
+const ROOM: usize = 16;
 
 /// Everything that is known of all devices, to be kept over a restart.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -65,6 +70,7 @@ impl Behaviour {
             now_ns: 0,
             devices: BTreeMap::new(),
             desk: Desk::default(),
+            full_until_ns: 0,
         }
     }
 
@@ -182,6 +188,11 @@ impl Behaviour {
         self.devices.get(device).is_some_and(Watched::is_learnt)
     }
 
+    /// Devices watched now.
+    pub fn devices(&self) -> usize {
+        self.devices.len()
+    }
+
     /// What happened, in numbers.
     pub fn counters(&self) -> Counters {
         self.desk.counters
@@ -218,20 +229,38 @@ impl Behaviour {
         then(device, &mut watch);
     }
 
-    /// Whether one more device fits, if need be in the place of one long gone.
+    /// Whether one more device fits. If need be, a part of those not yet learnt makes room, those
+    /// first that were watched for the shortest time and are silent for longest; and then those
+    /// that are long gone.
     fn make_room(&mut self) -> bool {
-        if self.devices.len() < self.settings.devices {
+        let settings = &self.settings;
+        if self.devices.len() < settings.devices {
             return true;
         }
-        let silent_ns = |d: &Watched| self.now_ns.saturating_sub(d.last_ns);
-        let gone = |d: &&Watched| silent_ns(d) >= self.settings.forget_s * SECOND;
-        let oldest = self.devices.values().filter(gone).min_by_key(|d| d.last_ns);
-        let Some(key) = oldest.map(|device| device.key) else {
+        if self.now_ns < self.full_until_ns {
             return false;
-        };
-        self.devices.remove(&key);
-        self.desk.counters.devices_forgotten += 1;
-        true
+        }
+        let part = (settings.devices / ROOM).max(1);
+        let gone_ns = self.now_ns.saturating_sub(settings.forget_s * SECOND);
+        let spare = |d: &&Watched| !d.is_learnt() || d.last_ns <= gone_ns;
+        let mut spare: Vec<_> = self
+            .devices
+            .values()
+            .filter(spare)
+            .map(|device| (device.is_learnt(), device.kept_until_ns(), device.key))
+            .collect();
+        if part < spare.len() {
+            spare.select_nth_unstable(part);
+            spare.truncate(part);
+        }
+        for (.., key) in &spare {
+            self.devices.remove(key);
+        }
+        self.desk.counters.devices_forgotten += spare.len() as u64;
+        if spare.is_empty() {
+            self.full_until_ns = self.now_ns + MINUTE;
+        }
+        !spare.is_empty()
     }
 }
 

@@ -17,9 +17,10 @@ pub(crate) const DAY: u64 = 24 * HOUR;
 /// What is kept at most, and when the watch speaks.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Settings {
-    /// Devices watched; one more is counted and not watched.
+    /// Devices watched. When there are more, those not yet learnt make room; if there are none, one
+    /// more is counted and not watched.
     pub devices: usize,
-    /// A device not heard of for this long makes room when there is none.
+    /// A device not heard of for this long makes room, too.
     pub forget_s: u64,
     /// Time a device must have been observed, pauses left out, before anything is said of it.
     pub learn_s: u64,

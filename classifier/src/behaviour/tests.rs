@@ -630,26 +630,69 @@ fn a_million_peers_while_learning_leave_memory_bounded() {
     assert!(watch.counters().services_full > 0);
 }
 
+/// Learns a device after three days with something said on each.
+fn few(devices: usize) -> Behaviour {
+    Behaviour::new(Settings {
+        devices,
+        learn_s: HOUR / SECOND,
+        learn_at_most_s: 2 * HOUR / SECOND,
+        ..Settings::default()
+    })
+}
+
+fn one_talk(watch: &mut Behaviour, n: u32, now: u64) {
+    let talk = Conversation {
+        device: device(n),
+        ..talk(now, SERVER, 1)
+    };
+    watch.converse(&talk, &mut |_| {});
+}
+
 #[test]
 fn one_device_more_than_there_is_room_for_is_counted() {
-    let settings = Settings {
-        devices: 2,
-        ..Settings::default()
-    };
-    let mut watch = Behaviour::new(settings);
-    let mut tell = |n, now| {
-        let talk = Conversation {
-            device: device(n),
-            ..talk(now, SERVER, 1)
-        };
-        watch.converse(&talk, &mut |_| {});
-        watch.counters()
-    };
-    tell(1, START);
-    tell(2, START + 20 * DAY);
-    assert_eq!(tell(3, START + 20 * DAY).devices_full, 1);
-    let counters = tell(3, START + 31 * DAY);
+    let mut watch = few(2);
+    for n in [1, 2] {
+        for day in 0..3 {
+            one_talk(&mut watch, n, START + day * DAY);
+        }
+        assert!(watch.is_learnt(&device(n)));
+    }
+    one_talk(&mut watch, 2, START + 20 * DAY);
+    one_talk(&mut watch, 3, START + 20 * DAY);
+    assert_eq!(watch.counters().devices_full, 1);
+    one_talk(&mut watch, 3, START + 33 * DAY);
+    let counters = watch.counters();
     assert_eq!((counters.devices_full, counters.devices_forgotten), (1, 1));
+    assert!(watch.is_learnt(&device(2)) && !watch.is_learnt(&device(1)));
+}
+
+#[test]
+fn ever_new_devices_make_room_for_each_other_and_not_for_those_learnt() {
+    const ROOM: usize = 64;
+    let mut watch = few(ROOM);
+    for day in 0..3 {
+        one_talk(&mut watch, 1, START + day * DAY);
+    }
+    let now = START + 3 * DAY;
+    // Being learnt, silent for a while.
+    for minute in 0..30 {
+        one_talk(&mut watch, 2, now + minute * MINUTE);
+    }
+    for n in 0..100_000_u32 {
+        one_talk(
+            &mut watch,
+            1_000 + n,
+            now + 30 * MINUTE + u64::from(n) * SECOND / 100,
+        );
+        assert!(watch.devices() <= ROOM);
+    }
+    let counters = watch.counters();
+    assert_eq!(counters.devices_full, 0);
+    assert!(counters.devices_forgotten > 99_000);
+    assert!(watch.is_learnt(&device(1)));
+    // What was learnt of it so far is still there.
+    one_talk(&mut watch, 2, now + 80 * MINUTE);
+    assert!(watch.is_learnt(&device(2)));
 }
 
 #[test]

@@ -68,6 +68,14 @@ impl Holder {
         });
     }
 
+    /// Another model is in use: what the device looked like to the old one says nothing.
+    pub fn forget_looks(&mut self) {
+        (self.candidate, self.doubts) = (None, 0);
+        if let Some(held) = &mut self.held {
+            held.recognised = false;
+        }
+    }
+
     /// Makes the answer of this look the steady one. Looks come in order of time.
     pub fn look(&mut self, fresh: Answer, time_ns: u64, steadiness: &Steadiness) -> Answer {
         self.candidate = match (fresh.role, self.candidate) {
@@ -265,6 +273,18 @@ mod tests {
         holder.confirm(None, 5 * SECOND);
         let taken_back = holder.look(look(0.95), 6 * SECOND, &steadiness);
         assert!(!taken_back.confirmed && taken_back.role.is_none());
+    }
+
+    #[test]
+    fn another_model_makes_no_drift() {
+        let (mut holder, steadiness) = (Holder::default(), Steadiness::default());
+        holder.confirm(Some(Role::Plug), 0);
+        holder.look(look(0.95), SECOND, &steadiness);
+        holder.forget_looks();
+        for s in 2..=10 {
+            let answer = holder.look(look(0.5), s * SECOND, &steadiness);
+            assert_eq!((answer.role, answer.drift), (Some(Role::Plug), None));
+        }
     }
 
     #[test]

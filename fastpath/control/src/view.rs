@@ -111,6 +111,44 @@ pub struct Status {
     pub flows: u64,
     /// Events that were lost because nobody fetched them in time.
     pub events_dropped: u64,
+    /// What the classifier had room for.
+    #[serde(default)]
+    pub classifier: ClassifierStatus,
+    /// What the watch over the devices had room for, and what it held back.
+    #[serde(default)]
+    pub behaviour: BehaviourStatus,
+}
+
+/// What the classifier had room for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct ClassifierStatus {
+    /// Stations it knows now, on both sides.
+    pub stations: u64,
+    /// Stations it forgot to make room for others.
+    pub stations_forgotten: u64,
+    /// Samples and windows of stations there was no room for.
+    pub unobserved: u64,
+}
+
+/// What the watch over the devices had room for, and what it held back. Counts outlast a restart.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct BehaviourStatus {
+    /// Devices it watches now.
+    pub devices: u64,
+    /// Times something was told of a device there was no room for.
+    pub devices_full: u64,
+    /// Devices it forgot to make room for others.
+    pub devices_forgotten: u64,
+    /// Services of a device that found no room in what it usually does.
+    pub services_full: u64,
+    /// Observations held back because of the alerts of this hour, of the device or of all.
+    pub held_back: u64,
+    /// Observations not told because the device had as many alerts as are kept.
+    pub alerts_full: u64,
+    /// Events that were gone before they were read, since the start.
+    pub events_lost: u64,
 }
 
 /// Memory of the packet path.

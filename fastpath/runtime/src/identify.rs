@@ -5,16 +5,17 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, PoisonError, RwLock, RwLockWriteGuard};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
 use wardline_classifier::decide::Answer;
-use wardline_classifier::identify::{Found, Identifier};
+use wardline_classifier::identify::{Found, Identifier, Room};
 use wardline_classifier::learn::{Lesson, Standing};
 use wardline_classifier::model::Model;
 use wardline_classifier::observer::Limits;
+use wardline_control::view::ClassifierStatus;
 use wardline_control::{EventKind, Evidence, Identity};
 use wardline_policy::DeviceKey;
 
@@ -35,18 +36,52 @@ const LOOK: Duration = Duration::from_secs(1);
 
 /// What the devices are taken for.
 #[derive(Debug, Default)]
-pub struct Identities(RwLock<HashMap<DeviceKey, Arc<Identity>>>);
+pub struct Identities(RwLock<Known>);
+
+#[derive(Debug, Default)]
+struct Known {
+    devices: HashMap<DeviceKey, Arc<Identity>>,
+    room: Room,
+}
 
 impl Identities {
     /// What a device is taken for.
     pub fn of(&self, device: DeviceKey) -> Option<Identity> {
-        let all = self.0.read().unwrap_or_else(PoisonError::into_inner);
-        all.get(&device).map(|identity| Identity::clone(identity))
+        let known = self.0.read().unwrap_or_else(PoisonError::into_inner);
+        let identity = known.devices.get(&device);
+        identity.map(|identity| Identity::clone(identity))
+    }
+
+    /// How many devices there was room for.
+    pub fn status(&self) -> ClassifierStatus {
+        let Room {
+            stations,
+            forgotten,
+            unobserved,
+            ..
+        } = self.0.read().unwrap_or_else(PoisonError::into_inner).room;
+        ClassifierStatus {
+            stations: stations as u64,
+            stations_forgotten: forgotten,
+            unobserved,
+        }
     }
 
     fn set(&self, device: DeviceKey, identity: Identity) {
-        let mut all = self.0.write().unwrap_or_else(PoisonError::into_inner);
-        all.insert(device, Arc::new(identity));
+        self.write().devices.insert(device, Arc::new(identity));
+    }
+
+    /// Takes note of how much room there was. What is not known any more is forgotten.
+    fn heed(&self, room: Room, is_known: impl Fn(&DeviceKey) -> bool) {
+        let mut known = self.write();
+        if room.forgotten != known.room.forgotten {
+            known.devices.retain(|device, _| is_known(device));
+        }
+        known.room = room;
+    }
+
+    fn write(&self) -> RwLockWriteGuard<'_, Known> {
+        self.0.write().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -202,6 +237,9 @@ impl Work {
             let identity = identity(found.answer, around.clock);
             around.identities.set(found.device, identity);
         });
+        let known = &self.identifier;
+        let is_known = |device: &DeviceKey| known.knows(device);
+        around.identities.heed(known.room(), is_known);
     }
 
     /// Goes on with another model, and learns with it what was learnt with the one before.
@@ -211,8 +249,11 @@ impl Work {
             return;
         }
         let used = self.identifier.exchange(offer.model);
-        if used.is_ok() && !self.standing.is_empty() {
-            self.learn();
+        if used.is_ok() {
+            self.around.watch.forget_looks();
+            if !self.standing.is_empty() {
+                self.learn();
+            }
         }
         // Who gives up at this very moment is told that it was not used, and may ask again.
         let _ = offer.done.send(used);
@@ -313,5 +354,89 @@ fn identity(answer: &Answer, clock: Clock) -> Identity {
         software: stated(&answer.identity.software),
         asset_tags: answer.asset_tags.clone(),
         speaks_for: answer.speaks_for.clone(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use wardline_classifier::Role;
+    use wardline_classifier::behaviour::Settings;
+    use wardline_classifier::model::Trust;
+    use wardline_policy::MacAddr;
+
+    use super::*;
+    use crate::config;
+
+    /// A classifier at work where there is no traffic.
+    fn work(state: &Path) -> Work {
+        let events = Arc::new(EventLog::new());
+        let settings = Settings {
+            learn_s: 0,
+            learn_at_most_s: 0,
+            ..Settings::default()
+        };
+        let trust = Trust::project().expect("keys");
+        let models = Models::trusting(trust, &config::Classifier::default(), state);
+        let around = Surroundings {
+            identities: Arc::new(Identities::default()),
+            models: Arc::new(models.expect("nothing is named")),
+            roles: Arc::new(Roles::open(state)),
+            watch: Arc::new(Watch::open(state, settings, Arc::clone(&events))),
+            events,
+            clock: Clock::start(),
+        };
+        Work {
+            identifier: identifier(Limits::default(), around.models.begin()),
+            fleet: Fleet::new(Vec::new()),
+            around,
+            heard: 0,
+            standing: BTreeMap::new(),
+            learnt: Instant::now(),
+        }
+    }
+
+    #[test]
+    fn what_looked_odd_to_one_model_is_forgotten_with_it() {
+        const MINUTE_NS: u64 = 60_000_000_000;
+        let temp = tempfile::tempdir().expect("a directory");
+        let mut work = work(temp.path());
+        let watch = Arc::clone(&work.around.watch);
+        let (device, pump) = (DeviceKey::default(), Role::InfusionPump);
+        let looks = |minute: u64, role| {
+            watch.looks(device, Some(pump), &[role], minute * MINUTE_NS);
+        };
+        looks(1, pump);
+        (2..30).for_each(|minute| looks(minute, Role::Workstation));
+        assert!(watch.is_alarmed(&device));
+        let (done, mut used) = tokio::sync::oneshot::channel();
+        let model = Arc::new(Model::built_in().expect("it passes"));
+        work.exchange(Offer { model, done });
+        assert!(used.try_recv().expect("an answer").is_ok());
+        looks(30, Role::Workstation);
+        assert!(!watch.is_alarmed(&device));
+    }
+
+    #[test]
+    fn an_answer_goes_with_the_device_that_made_room() {
+        let identities = Identities::default();
+        let keys = [1, 2].map(|last| DeviceKey {
+            mac: MacAddr([2, 0, 0, 0, 0, last]),
+            ..DeviceKey::default()
+        });
+        for key in keys {
+            identities.set(key, Identity::default());
+        }
+        let room = Room {
+            devices: 1,
+            stations: 1,
+            forgotten: 1,
+            unobserved: 3,
+        };
+        identities.heed(room, |device| *device == keys[1]);
+        assert!(identities.of(keys[0]).is_none() && identities.of(keys[1]).is_some());
+        let status = identities.status();
+        assert_eq!((status.stations_forgotten, status.unobserved), (1, 3));
     }
 }

@@ -75,7 +75,12 @@ impl Models {
         Self::trusting(Trust::project()?, &config.classifier, &config.state.dir)
     }
 
-    fn trusting(trust: Trust, config: &config::Classifier, state: &Path) -> Result<Self> {
+    /// The same with other keys to trust.
+    pub(crate) fn trusting(
+        trust: Trust,
+        config: &config::Classifier,
+        state: &Path,
+    ) -> Result<Self> {
         let in_use = match config.model.as_ref().filter(|_| config.enabled) {
             Some(folder) => {
                 let model = Model::load(folder, &trust)

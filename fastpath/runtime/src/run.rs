@@ -35,7 +35,7 @@ use crate::server::{self, Gateway, Socket};
 use crate::state::StateDir;
 use crate::steer::Steering;
 use crate::translate::Translator;
-use crate::watch::Watch;
+use crate::watch::{self, Watch};
 use crate::worker::{Pace, Worker};
 
 /// How often what the workers told moves to the event log.
@@ -121,7 +121,7 @@ pub fn run(config: &Config, clock: Clock, detach: bool) -> Result<()> {
         roles: Arc::new(Roles::open(&config.state.dir)),
         watch: Arc::new(Watch::open(
             &config.state.dir,
-            &config.behaviour,
+            watch::settings(&config.behaviour, &config.limits),
             Arc::clone(&events),
         )),
         events: Arc::clone(&events),

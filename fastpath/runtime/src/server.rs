@@ -250,6 +250,8 @@ impl Control for Service {
             flows: counters.flows,
             events_dropped: counters.events_dropped + gateway.fleet.events_dropped(),
             counters: translate::counters(&counters),
+            classifier: gateway.identities.status(),
+            behaviour: gateway.watch.status(),
         })
     }
 

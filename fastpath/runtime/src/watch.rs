@@ -15,9 +15,9 @@ use wardline_classifier::Role;
 use wardline_classifier::behaviour::{
     Alert, Behaviour, Conversation, Looks, Memory, Minute, Notice, Outcome, Settings, State,
 };
-use wardline_control::view::{self, AlertChange, FlowFacts};
+use wardline_control::view::{self, AlertChange, BehaviourStatus, FlowFacts};
 use wardline_control::{AlertsPage, EventKind, EventRecord, Refused, RefusedKind};
-use wardline_engine::DeviceView;
+use wardline_engine::{DeviceView, Limits};
 use wardline_policy::{DeviceKey, Initiator, Side};
 
 use crate::clock;
@@ -59,8 +59,8 @@ struct Inner {
 
 impl Watch {
     /// Goes on from what the state directory keeps; begins anew without it.
-    pub fn open(state: &Path, config: &config::Behaviour, events: Arc<EventLog>) -> Self {
-        let (file, settings) = (state.join(FILE), settings(config));
+    pub fn open(state: &Path, settings: Settings, events: Arc<EventLog>) -> Self {
+        let file = state.join(FILE);
         let behaviour = match load_json::<Memory>(&file, FILE_BYTES_MAX) {
             Ok(Some(memory)) => Behaviour::resume(settings, memory),
             Ok(None) => Behaviour::new(settings),
@@ -136,6 +136,26 @@ impl Watch {
     /// Since when something has been wrong with a device, in nanoseconds since the Unix epoch.
     pub fn alarmed_since(&self, device: &DeviceKey) -> Option<u64> {
         self.inner().behaviour.alarmed_since(device)
+    }
+
+    /// What there was room for, and what was held back.
+    pub fn status(&self) -> BehaviourStatus {
+        let inner = self.inner();
+        let counters = inner.behaviour.counters();
+        BehaviourStatus {
+            devices: inner.behaviour.devices() as u64,
+            devices_full: counters.devices_full,
+            devices_forgotten: counters.devices_forgotten,
+            services_full: counters.services_full,
+            held_back: counters.over_device_rate + counters.over_rate,
+            alerts_full: counters.alerts_full,
+            events_lost: inner.lost,
+        }
+    }
+
+    /// Another model is in use: what devices looked like to the old one says nothing.
+    pub fn forget_looks(&self) {
+        self.inner().behaviour.forget_looks();
     }
 
     /// A page of alerts, by number from `cursor` on.
@@ -256,8 +276,10 @@ impl Inner {
     }
 }
 
-fn settings(config: &config::Behaviour) -> Settings {
+/// How the devices are watched by the configuration.
+pub fn settings(config: &config::Behaviour, limits: &Limits) -> Settings {
     Settings {
+        devices: limits.devices as usize,
         learn_s: config.learn_s,
         learn_conversations: config.learn_conversations,
         // As much longer than the least as by default.
@@ -392,7 +414,8 @@ mod tests {
             settle_s: 0,
             ..config::Behaviour::default()
         };
-        let watch = Watch::open(state, &config, Arc::clone(&events));
+        let settings = settings(&config, &Limits::default());
+        let watch = Watch::open(state, settings, Arc::clone(&events));
         for minute in 1..=60 {
             events.extend([began(minute * MINUTE_US, [10, 1, 0, 1])]);
             watch.read();
@@ -453,7 +476,7 @@ mod tests {
         assert!(known > 0);
         let open = || {
             let events = Arc::new(EventLog::new());
-            Watch::open(temp.path(), &config::Behaviour::default(), events)
+            Watch::open(temp.path(), Settings::default(), events)
         };
         assert_eq!(size(&open()), known);
 
@@ -469,7 +492,33 @@ mod tests {
         let (watch, events, learnt_us) = learnt(temp.path());
         events.extend((0..40_000).map(|n| began(learnt_us + n, [10, 1, 0, 1])));
         watch.read();
-        assert!(watch.inner().lost > 0);
+        assert!(watch.status().events_lost > 0);
         watch.read();
+    }
+
+    #[test]
+    fn as_many_devices_are_watched_as_are_known_and_what_is_left_out_is_told() {
+        let temp = tempfile::tempdir().expect("a directory");
+        let events = Arc::new(EventLog::new());
+        let limits = Limits {
+            devices: 4,
+            ..Limits::default()
+        };
+        let settings = settings(&config::Behaviour::default(), &limits);
+        let watch = Watch::open(temp.path(), settings, Arc::clone(&events));
+        events.extend((1..=10).map(|last| {
+            let device = DeviceKey {
+                mac: MacAddr([2, 0, 0, 0, 1, last]),
+                ..DeviceKey::default()
+            };
+            NewEvent {
+                device: Some(device),
+                ..began(MINUTE_US, [10, 1, 0, 1])
+            }
+        }));
+        watch.read();
+        let status = watch.status();
+        assert_eq!((status.devices, status.devices_forgotten), (4, 6));
+        assert_eq!((status.devices_full, status.held_back), (0, 0));
     }
 }

@@ -4,7 +4,7 @@ use std::fmt;
 
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::DescriptorEncoder;
-use wardline_control::view::ByReason;
+use wardline_control::view::{BehaviourStatus, ByReason, ClassifierStatus};
 use wardline_control::{Counters, LinkState, PortStatus, SideCounters, Status, WorkerStatus};
 use wardline_policy::{Reason, Side};
 
@@ -23,7 +23,9 @@ impl Collector for Fastpath {
         process(&mut series, status)?;
         frames(&mut series, &status.counters)?;
         ports(&mut series, &status.ports)?;
-        workers(&mut series, &status.workers)
+        workers(&mut series, &status.workers)?;
+        classifier(&mut series, &status.classifier)?;
+        behaviour(&mut series, &status.behaviour)
     }
 }
 
@@ -269,6 +271,68 @@ fn workers(series: &mut Series<'_>, workers: &[WorkerStatus]) -> fmt::Result {
          frame waited no longer than this to be looked at",
         longest,
     )
+}
+
+fn classifier(series: &mut Series<'_>, classifier: &ClassifierStatus) -> fmt::Result {
+    series.gauge(
+        "classifier_stations",
+        "Stations that the classifier knows",
+        float(classifier.stations),
+    )?;
+    series.counter(
+        "classifier_stations_forgotten",
+        "Stations that the classifier forgot to make room for others",
+        classifier.stations_forgotten,
+    )?;
+    series.counter(
+        "classifier_unobserved",
+        "Samples and windows of stations that the classifier had no room for",
+        classifier.unobserved,
+    )
+}
+
+fn behaviour(series: &mut Series<'_>, behaviour: &BehaviourStatus) -> fmt::Result {
+    series.gauge(
+        "behaviour_devices",
+        "Devices that are watched against their own past",
+        float(behaviour.devices),
+    )?;
+    let counters = [
+        (
+            "devices_full",
+            "Times something was told of a device that there was no room to watch",
+            behaviour.devices_full,
+        ),
+        (
+            "devices_forgotten",
+            "Devices whose past was forgotten to make room for others",
+            behaviour.devices_forgotten,
+        ),
+        (
+            "services_full",
+            "Services of a device that found no room in what is usual for it",
+            behaviour.services_full,
+        ),
+        (
+            "held_back",
+            "Observations held back because of the alerts of the hour",
+            behaviour.held_back,
+        ),
+        (
+            "alerts_full",
+            "Observations not told because the device had too many alerts",
+            behaviour.alerts_full,
+        ),
+        (
+            "events_lost",
+            "Events that were gone before the watch over the devices read them",
+            behaviour.events_lost,
+        ),
+    ];
+    for (name, help, value) in counters {
+        series.counter(&format!("behaviour_{name}"), help, value)?;
+    }
+    Ok(())
 }
 
 fn number(worker: &WorkerStatus) -> Labels {

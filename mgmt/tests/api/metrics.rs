@@ -59,6 +59,9 @@ pub fn busy() -> Status {
         "policy": { "id": "", "name": "", "applied_us": 0, "generation": 0,
             "next_boundary_s": null, "rollback_at_s": null, "origin": "none" },
         "devices": 1, "flows": 2, "events_dropped": 5,
+        "classifier": { "stations": 40, "stations_forgotten": 6, "unobserved": 7 },
+        "behaviour": { "devices": 30, "devices_full": 8, "devices_forgotten": 9,
+            "services_full": 10, "held_back": 11, "alerts_full": 12, "events_lost": 13 },
     }))
     .expect("a status");
     status.counters.ward = SideCounters {
@@ -90,6 +93,16 @@ async fn every_counter_of_the_fast_path_is_told() {
         ("wardline_flows_begun_total", 4.0),
         ("wardline_fastpath_flows", 2.0),
         ("wardline_fastpath_events_dropped_total", 5.0),
+        ("wardline_classifier_stations", 40.0),
+        ("wardline_classifier_stations_forgotten_total", 6.0),
+        ("wardline_classifier_unobserved_total", 7.0),
+        ("wardline_behaviour_devices", 30.0),
+        ("wardline_behaviour_devices_full_total", 8.0),
+        ("wardline_behaviour_devices_forgotten_total", 9.0),
+        ("wardline_behaviour_services_full_total", 10.0),
+        ("wardline_behaviour_held_back_total", 11.0),
+        ("wardline_behaviour_alerts_full_total", 12.0),
+        ("wardline_behaviour_events_lost_total", 13.0),
         ("wardline_port_up{side=\"core\"}", 1.0),
         ("wardline_port_rx_missed_total{side=\"ward\"}", 1.0),
         ("wardline_worker_unfetched_total{worker=\"0\"}", 3.0),

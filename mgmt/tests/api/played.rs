@@ -259,6 +259,8 @@ impl Control for Player {
             devices: stage.devices.len() as u64,
             flows: stage.flows.len() as u64,
             events_dropped: 0,
+            classifier: view::ClassifierStatus::default(),
+            behaviour: view::BehaviourStatus::default(),
         })
     }
 

@@ -7,7 +7,9 @@ use futures::StreamExt;
 use tarpc::context::Context;
 use tarpc::server::{BaseChannel, Channel};
 use tokio::net::UnixListener;
-use wardline_control::view::{ByReason, MemoryStatus, PolicyStatus, PortStats, Traffic};
+use wardline_control::view::{
+    BehaviourStatus, ByReason, ClassifierStatus, MemoryStatus, PolicyStatus, PortStats, Traffic,
+};
 use wardline_control::{
     Alert, AlertState, AlertsPage, Applied, ApplyOptions, CaptureOrder, CapturePage, CaptureState,
     CapturedFrame, ContextEntry, ContextPage, Control, Counters, DeviceView, DevicesPage,
@@ -192,6 +194,8 @@ impl Control for Service {
             devices: 2,
             flows: 4,
             events_dropped: 0,
+            classifier: ClassifierStatus::default(),
+            behaviour: BehaviourStatus::default(),
         })
     }
 
