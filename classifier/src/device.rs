@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::knowledge::{Family, Identity, IdentityPart, Meaning, Weight, identify, weigh};
+use crate::observer::Said;
 use crate::{Fact, Field, Role, Strength};
 
 /// Statements kept of one device.
@@ -38,28 +39,30 @@ pub struct Evidence {
 }
 
 impl Evidence {
-    /// All that was said of a device, each fact with its time, and how many addresses beyond its
+    /// All that was said of a device, each fact with its times, and how many addresses beyond its
     /// own it carried frames for until `last_ns`.
     pub fn of<'a>(
-        facts: impl IntoIterator<Item = (&'a Fact, u64)>,
+        facts: impl IntoIterator<Item = Said<'a>>,
         forwards_for: usize,
         last_ns: u64,
     ) -> Self {
         let mut evidence = Self::default();
-        for (fact, time_ns) in facts {
-            evidence.note(fact, time_ns);
+        for said in facts {
+            evidence.note(said);
         }
         if let Some(fact) = forwards(forwards_for) {
-            evidence.note(&fact, last_ns);
+            evidence.note(Said::once(&fact, last_ns));
         }
         evidence
     }
 
-    /// Takes up a fact; whether it is new. A repeated one only gets a later time.
-    pub fn note(&mut self, fact: &Fact, time_ns: u64) -> bool {
+    /// Takes up a fact; whether it is new. A repeated one only gets other times.
+    pub fn note(&mut self, said: Said<'_>) -> bool {
+        let fact = said.fact;
         if let Some(known) = self.noted.iter_mut().find(|noted| noted.fact == *fact) {
-            known.first_ns = known.first_ns.min(time_ns);
-            known.last_ns = known.last_ns.max(time_ns);
+            known.first_ns = known.first_ns.min(said.first_ns);
+            known.last_ns = known.last_ns.max(said.last_ns);
+            self.identity.learn(said);
             return false;
         }
         let meaning = weigh(fact);
@@ -67,12 +70,12 @@ impl Evidence {
             self.left_out += 1;
             return false;
         }
-        self.identity.learn(fact);
+        self.identity.learn(said);
         self.noted.push(Noted {
             fact: fact.clone(),
             meaning,
-            first_ns: time_ns,
-            last_ns: time_ns,
+            first_ns: said.first_ns,
+            last_ns: said.last_ns,
         });
         true
     }

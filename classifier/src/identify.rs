@@ -9,9 +9,11 @@ use wardline_engine::feature::Finished;
 use wardline_policy::{DeviceKey, Side};
 
 use crate::Role;
-use crate::decide::{Answer, Calibration, Holder, Opinion, Steadiness, decide_with, log_chances};
+use crate::decide::{
+    Answer, Calibration, Contribution, Holder, Opinion, Steadiness, decide_with, glance,
+    log_chances,
+};
 use crate::device::Evidence;
-use crate::features::Features;
 use crate::learn::{self, Adaptation, Head, Lesson, Samples, Standing, Update, update};
 use crate::model::{Model, Refusal, Session, Window};
 use crate::observer::{Limits, Observer, Station};
@@ -26,6 +28,8 @@ pub struct Identifier {
     calibration: Calibration,
     steadiness: Steadiness,
     devices: BTreeMap<DeviceKey, Known>,
+    /// The device to go on with; the first one if there is none.
+    next: Option<DeviceKey>,
     /// Stations forgotten by the observer when devices were forgotten last.
     forgotten: u64,
     learnt: Option<Adaptation>,
@@ -37,8 +41,11 @@ pub struct Identifier {
 struct Known {
     holder: Holder,
     windows: u64,
-    /// What had come at the last look: facts and windows.
-    looked_at: Option<(usize, u64)>,
+    /// What had come at the last look: news and windows.
+    looked_at: Option<(u64, u64)>,
+    /// What moved the model, and for which answer that was asked.
+    reasons: Vec<Contribution>,
+    shown: Option<Shown>,
 }
 
 /// How many devices there was room for.
@@ -61,7 +68,7 @@ pub struct Found<'a> {
     pub device: DeviceKey,
     /// What it is taken for now.
     pub answer: &'a Answer,
-    /// The roles it may have by what was seen alone, whatever is held or was said.
+    /// The roles it may have by what was seen of it lately, whatever is held or was said.
     pub seen: &'a [Role],
     /// Its role before, if that was another one.
     pub changed_from: Option<Option<Role>>,
@@ -90,6 +97,7 @@ impl Identifier {
             calibration: Calibration::default(),
             steadiness: Steadiness::default(),
             devices: BTreeMap::new(),
+            next: None,
             forgotten: 0,
             learnt: None,
             samples: Samples::default(),
@@ -208,6 +216,7 @@ impl Identifier {
         self.take_up(learnt);
         for known in self.devices.values_mut() {
             known.holder.forget_looks();
+            known.shown = None;
         }
         Ok(())
     }
@@ -247,60 +256,174 @@ impl Identifier {
         }
     }
 
-    /// Looks at each device of which something new is known. Windows of devices that people named
-    /// are kept to learn from, but of none that `is_alarmed`.
+    /// Looks at the next few devices of which something new is known; `true` while there may be
+    /// more, so that whoever has other things to do can do them between two looks. Windows of
+    /// devices that people named are kept to learn from, but of none that `is_alarmed`.
     pub fn look(
         &mut self,
         now_ns: u64,
         is_alarmed: &dyn Fn(&DeviceKey) -> bool,
         mut tell: impl FnMut(Found<'_>),
-    ) {
-        for (&device, known) in &mut self.devices {
-            let Some(station) = self.observer.station(device) else {
+    ) -> bool {
+        let views = self.views();
+        let opinions = self.opinions(&views);
+        for (view, [opinion, lately]) in views.iter().zip(&opinions) {
+            let Some(known) = self.devices.get_mut(&view.device) else {
                 continue;
             };
-            let there = (station.facts().count(), known.windows);
-            if known.looked_at == Some(there) {
-                continue;
-            }
-            known.looked_at = Some(there);
-            let evidence = Evidence::of(station.facts(), station.forwards_for(), station.last_ns());
-            let features = station.features_so_far();
-            let opinion = opinion(self.session.as_mut(), station, features);
-            let (opinion, model) = (opinion.as_ref(), self.session.as_ref());
+            let (device, features) = (view.device, view.now.features());
             if known.holder.is_confirmed() {
-                let scores = log_chances(&evidence, opinion, &self.shipped);
+                let scores = log_chances(&view.evidence, opinion.as_ref(), &self.shipped);
                 // A window too soon after the last one, or of an alarmed device, is not kept.
-                if let Ok(window) = learn::Window::new(now_ns, &features, &scores) {
+                if let Ok(window) = learn::Window::new(now_ns, features, &scores) {
                     let _ = self.samples.offer(device, window, is_alarmed(&device));
                 }
             }
-            let change = match (&self.learnt, model) {
-                (Some(learnt), Some(session)) => learnt.change(session.model().base(), &features),
-                _ => Vec::new(),
+            let base = self.session.as_ref().map(|session| session.model().base());
+            let learnt = self.learnt.as_ref().zip(base);
+            let change = |window: &Window| {
+                learnt.map_or_else(Vec::new, |(learnt, base)| {
+                    learnt.change(base, window.features())
+                })
             };
-            let fresh = decide_with(&evidence, opinion, &self.calibration, &change);
-            let seen = fresh.roles.clone();
+            let seen = glance(
+                view.evidence_lately(),
+                lately.as_ref(),
+                &self.calibration,
+                &change(&view.lately),
+            );
+            let opinion = opinion.as_ref();
+            let change = change(&view.now);
+            let fresh = decide_with(&view.evidence, opinion, &self.calibration, &change);
             let before = known.holder.role();
-            let answer = known.holder.look(fresh, now_ns, &self.steadiness);
+            let mut answer = known.holder.look(fresh, &seen, now_ns, &self.steadiness);
+            if let (Some(session), Some(opinion)) = (&mut self.session, opinion) {
+                let shown = Shown::of(&answer, opinion, now_ns);
+                if !shown.is_as(known.shown.as_ref()) {
+                    known.shown = Some(shown);
+                    // As in `opinions`: what cannot be asked gives no reasons.
+                    known.reasons = session.reasons(&view.now, opinion).unwrap_or_default();
+                }
+                answer.features.clone_from(&known.reasons);
+            }
             tell(Found {
                 device,
                 answer: &answer,
-                seen: &seen,
+                seen: &seen.roles,
                 changed_from: (answer.role != before).then_some(before),
             });
         }
+        self.next.is_some()
+    }
+
+    /// The next devices with news. After the last one it goes on with the first.
+    fn views(&mut self) -> Vec<View> {
+        let mut views = Vec::new();
+        let from = self.next.take().unwrap_or_default();
+        for (&device, known) in self.devices.range_mut(from..) {
+            let Some(station) = self.observer.station(device) else {
+                continue;
+            };
+            let there = (station.news(), known.windows);
+            if known.looked_at == Some(there) {
+                continue;
+            }
+            if views.len() >= SLICE {
+                self.next = Some(device);
+                break;
+            }
+            known.looked_at = Some(there);
+            views.push(View::of(station));
+        }
+        views
+    }
+
+    /// What the model makes of each: of all it did, and of what it did lately. Nothing without a
+    /// model.
+    fn opinions(&mut self, views: &[View]) -> Vec<[Option<Opinion>; 2]> {
+        let windows = views.iter().flat_map(|view| [&view.now, &view.lately]);
+        let windows: Vec<Window> = windows.cloned().collect();
+        // A plan that ran when it was made fails on no input; if it did, evidence decides alone.
+        let session = self.session.as_mut();
+        let made = session.and_then(|session| session.opinions(&windows).ok());
+        let mut made = made.unwrap_or_default().into_iter();
+        views.iter().map(|_| [made.next(), made.next()]).collect()
     }
 }
 
-/// What the model makes of a device; nothing without a model, or without traffic to speak of.
-fn opinion(
-    session: Option<&mut Session>,
-    station: &Station,
-    features: Features,
-) -> Option<Opinion> {
-    let facts = station.facts().map(|(fact, _)| fact);
-    let window = Window::new(features, facts, station.key().mac);
-    // A plan that ran when it was made fails on no input; if it did, evidence decides alone.
-    session?.opinion(&window).ok()
+/// Devices looked at in one go: with two windows each they fill the largest plan of the model.
+const SLICE: usize = 16;
+/// The reasons of the model are given anew when the chances moved by so much.
+const MOVED: f64 = 0.05;
+/// Older reasons are given anew, too: the numbers in them are from then.
+const REASONS_NS: u64 = 600_000_000_000;
+
+/// A device as it is looked at.
+struct View {
+    device: DeviceKey,
+    evidence: Evidence,
+    /// Nothing when it is the same.
+    lately_said: Option<Evidence>,
+    now: Window,
+    lately: Window,
+}
+
+impl View {
+    fn of(station: &Station) -> Self {
+        let (forwards, last_ns, mac) =
+            (station.forwards_for(), station.last_ns(), station.key().mac);
+        let is_all = station.facts_lately().count() == station.facts().count();
+        Self {
+            device: station.key(),
+            evidence: Evidence::of(station.facts(), forwards, last_ns),
+            lately_said: (!is_all).then(|| Evidence::of(station.facts_lately(), forwards, last_ns)),
+            now: Window::new(
+                station.features_so_far(),
+                station.facts().map(|said| said.fact),
+                mac,
+            ),
+            lately: Window::new(
+                station.features_lately(),
+                station.facts_lately().map(|said| said.fact),
+                mac,
+            ),
+        }
+    }
+
+    fn evidence_lately(&self) -> &Evidence {
+        self.lately_said.as_ref().unwrap_or(&self.evidence)
+    }
+}
+
+/// What of an answer the reasons of the model were given for.
+#[derive(Debug)]
+struct Shown {
+    role: Option<Role>,
+    roles: Vec<Role>,
+    /// What the model takes it for.
+    best: Option<Role>,
+    probability: f64,
+    time_ns: u64,
+}
+
+impl Shown {
+    fn of(answer: &Answer, opinion: &Opinion, time_ns: u64) -> Self {
+        Self {
+            role: answer.role,
+            roles: answer.roles.clone(),
+            best: opinion.best_role().map(|(role, _)| role),
+            probability: answer.probability,
+            time_ns,
+        }
+    }
+
+    /// Whether the reasons given before still do.
+    fn is_as(&self, before: Option<&Self>) -> bool {
+        before.is_some_and(|before| {
+            (self.role, self.best) == (before.role, before.best)
+                && self.roles == before.roles
+                && (self.probability - before.probability).abs() < MOVED
+                && self.time_ns.saturating_sub(before.time_ns) < REASONS_NS
+        })
+    }
 }

@@ -12,12 +12,13 @@ use std::collections::{HashMap, HashSet, VecDeque};
 use std::net::Ipv6Addr;
 
 use wardline_engine::feature::{Cast, DECISIONS, FRAMES, Finished, Window};
-use wardline_engine::snoop::{arp, nd};
+use wardline_engine::snoop::{arp, dhcp, nd};
 use wardline_engine::{L3, L4, PacketMeta, parse, vendor};
 use wardline_policy::{DeviceKey, Side};
 
 use crate::evidence::{self, Reader, Seen};
 use crate::features::{Dhcp, Features, Kinds, Talks, Traffic, features};
+use crate::knowledge::{identify, weigh};
 use crate::{About, Fact, Field, Observed};
 
 /// What an observer holds at most.
@@ -159,7 +160,7 @@ impl Observer {
         let sender = self.station_of(from(&meta), time_ns)?;
         self.stations[sender].heard(time_ns);
         if sound {
-            self.learn_addresses(sender, &meta, bytes);
+            self.learn_addresses(sender, &meta, bytes, time_ns);
             self.count_peers(sender, &meta);
             self.read_facts(sender, &meta, bytes, time_ns);
         }
@@ -226,27 +227,50 @@ impl Observer {
         }
     }
 
-    fn learn_addresses(&mut self, sender: usize, meta: &PacketMeta, bytes: &[u8]) {
-        let addresses = &mut self.stations[sender].addresses;
+    fn learn_addresses(&mut self, sender: usize, meta: &PacketMeta, bytes: &[u8], time_ns: u64) {
+        let station = &mut self.stations[sender];
         let behind = bytes.get(usize::from(meta.l3_offset)..).unwrap_or_default();
         match meta.l3 {
             L3::Ip { source, .. } => {
-                addresses.uses(source);
+                station.change_addresses(|addresses| addresses.uses(source, time_ns));
                 if nd::is_nd(meta)
                     && let Ok(message) = nd::parse(meta, bytes)
                     && let Some(claimed) = claimed(&message, source)
                 {
-                    addresses.claims(claimed);
+                    station.change_addresses(|addresses| addresses.claims(claimed, time_ns));
+                }
+                if dhcp::is_dhcp(meta) {
+                    self.learn_lease(meta, bytes, time_ns);
                 }
             }
             L3::Arp => {
                 if let Ok(message) = arp::parse(behind)
                     && message.sender_mac == meta.source_mac
                 {
-                    addresses.claims(message.sender_ip.to_ipv6_mapped().octets());
+                    let octets = message.sender_ip.to_ipv6_mapped().octets();
+                    station.change_addresses(|addresses| addresses.claims(octets, time_ns));
                 }
             }
             L3::Other => {}
+        }
+    }
+
+    /// The address that a DHCP server grants is the client's.
+    fn learn_lease(&mut self, meta: &PacketMeta, bytes: &[u8], time_ns: u64) {
+        let payload = usize::from(meta.payload_offset)..usize::from(meta.end);
+        let message = bytes.get(payload).and_then(|b| dhcp::parse(b).ok());
+        let Some(lease) = message.filter(|m| m.kind == Some(dhcp::DhcpKind::Ack)) else {
+            return;
+        };
+        let client = DeviceKey {
+            mac: lease.client_mac,
+            vlan: meta.vlan,
+        };
+        if let Some(at) = self.index.get(&client)
+            && !lease.your_ip.is_unspecified()
+        {
+            let octets = lease.your_ip.to_ipv6_mapped().octets();
+            self.stations[*at].change_addresses(|addresses| addresses.claims(octets, time_ns));
         }
     }
 
@@ -365,6 +389,8 @@ pub struct Station {
     last_ns: u64,
     addresses: Addresses,
     facts: Vec<Kept>,
+    /// As in [`Station::news`].
+    news: u64,
     windows: Windows,
     peers: Peers,
     opened: u32,
@@ -382,6 +408,8 @@ impl Station {
             fact,
             address: NOWHERE,
             first_ns: time_ns,
+            last_ns: time_ns,
+            means: true,
         };
         Self {
             key,
@@ -389,6 +417,7 @@ impl Station {
             last_ns: time_ns,
             addresses: Addresses::new(limits.addresses),
             facts: registered.map(kept).into_iter().collect(),
+            news: 0,
             windows: Windows::default(),
             peers: Peers::new(limits.peers),
             opened: 0,
@@ -414,6 +443,19 @@ impl Station {
         self.last_ns
     }
 
+    /// Changes its addresses. What it said from one that is gone stays its own.
+    fn change_addresses(&mut self, change: impl FnOnce(&mut Addresses) -> Option<Vec<[u8; 16]>>) {
+        let Some(gone) = change(&mut self.addresses) else {
+            return;
+        };
+        self.news += 1;
+        for kept in &mut self.facts {
+            if gone.contains(&kept.address) {
+                kept.address = NOWHERE;
+            }
+        }
+    }
+
     /// Its own addresses, IPv4 as v4-mapped, in the order it used them.
     pub fn addresses(&self) -> impl Iterator<Item = Ipv6Addr> {
         self.addresses.own().map(Ipv6Addr::from)
@@ -424,13 +466,18 @@ impl Station {
         self.addresses.foreign()
     }
 
-    /// What is said of it, each thing once, with the time it was said first.
-    pub fn facts(&self) -> impl Iterator<Item = (&Fact, u64)> {
+    /// What is said of it, each thing once for each of its addresses.
+    pub fn facts(&self) -> impl Iterator<Item = Said<'_>> {
         let own = self
             .facts
             .iter()
             .filter(|kept| self.addresses.is_own(kept.address));
-        own.map(|kept| (&kept.fact, kept.first_ns))
+        own.map(Kept::said)
+    }
+
+    /// Rises when something else is said of it, or when it is known to own other addresses.
+    pub fn news(&self) -> u64 {
+        self.news
     }
 
     /// All its windows together.
@@ -438,8 +485,27 @@ impl Station {
         self.windows.traffic()
     }
 
+    /// The same of its last windows, ten at most.
+    pub fn traffic_lately(&self) -> Traffic {
+        self.windows.lately()
+    }
+
+    /// What is said of it these days: what was said within a day of its last frame, and in the
+    /// fields that were silent since, what was said before.
+    pub fn facts_lately(&self) -> impl Iterator<Item = Said<'_>> {
+        let since_ns = self.last_ns.saturating_sub(LATELY_NS);
+        let lately = self.facts().filter(|said| said.last_ns >= since_ns);
+        let alive: HashSet<Field> = lately.map(|said| said.fact.field).collect();
+        self.facts()
+            .filter(move |said| said.last_ns >= since_ns || !alive.contains(&said.fact.field))
+    }
+
     /// What was counted and read of its conversations so far.
     pub fn talks(&self) -> Talks {
+        self.talks_of(self.facts())
+    }
+
+    fn talks_of<'a>(&self, facts: impl Iterator<Item = Said<'a>>) -> Talks {
         let mut talks = Talks {
             opened: self.opened,
             accepted: self.accepted,
@@ -451,7 +517,7 @@ impl Station {
             hop_limit: self.hop_limit,
             ..Talks::default()
         };
-        for (fact, _) in self.facts() {
+        for Said { fact, .. } in facts {
             match fact.field {
                 Field::Client => talks.asks.insert(Kinds::of(&fact.value)),
                 Field::Server => talks.serves.insert(Kinds::of(&fact.value)),
@@ -472,6 +538,11 @@ impl Station {
     /// The numbers of all its traffic so far.
     pub fn features_so_far(&self) -> Features {
         features(&self.traffic(), &self.talks())
+    }
+
+    /// The numbers of its last windows.
+    pub fn features_lately(&self) -> Features {
+        features(&self.traffic_lately(), &self.talks_of(self.facts_lately()))
     }
 
     /// Of two stations, the one with the earlier time makes room first.
@@ -513,27 +584,75 @@ impl Station {
         }
     }
 
-    /// Keeps a fact unless it is known. What was said of foreign addresses makes room first.
+    /// Keeps a fact; one that is known only gets a later time. Where there is no room, what says
+    /// least makes it: what was said of foreign addresses, then names asked for, then what means
+    /// nothing. No field takes the room of the others.
     fn learn(&mut self, fact: Fact, address: [u8; 16], time_ns: u64, limit: usize) {
-        if self
-            .facts
-            .iter()
-            .any(|kept| kept.address == address && kept.fact == fact)
-        {
+        let known = |kept: &&mut Kept| kept.address == address && kept.fact == fact;
+        if let Some(kept) = self.facts.iter_mut().find(known) {
+            kept.first_ns = kept.first_ns.min(time_ns);
+            kept.last_ns = kept.last_ns.max(time_ns);
             return;
         }
-        if self.facts.len() >= limit {
-            let foreign = |kept: &Kept| !self.addresses.is_own(kept.address);
-            match self.facts.iter().position(foreign) {
-                Some(index) => drop(self.facts.remove(index)),
-                None => return,
-            }
-        }
-        self.facts.push(Kept {
+        let field = fact.field;
+        let fresh = Kept {
+            means: !weigh(&fact).weights.is_empty() || !identify(&fact).is_empty(),
             fact,
             address,
             first_ns: time_ns,
-        });
+            last_ns: time_ns,
+        };
+        let worth = |kept: &Kept| match self.addresses.is_own(kept.address) {
+            false => Worth::Foreign,
+            true => kept.worth(),
+        };
+        let of_field = self.facts.iter().filter(|kept| kept.fact.field == field);
+        let full = of_field.count() >= VALUES_MAX;
+        if full || self.facts.len() >= limit {
+            let places = self.facts.iter().enumerate();
+            let places = places.filter(|(_, kept)| !full || kept.fact.field == field);
+            let least = places
+                .map(|(at, kept)| (worth(kept), kept.last_ns, at))
+                .min();
+            let (Some((least, _, at)), new) = (least, worth(&fresh)) else {
+                return;
+            };
+            // Of what means nothing the first is as good as the last.
+            let as_good = least == new && (fresh.means || new == Worth::Foreign);
+            if least >= new && !as_good {
+                return;
+            }
+            self.facts.remove(at);
+        }
+        if worth(&fresh) != Worth::Foreign {
+            self.news += 1;
+        }
+        self.facts.push(fresh);
+    }
+}
+
+/// Values kept of one field, as said from all addresses: a workstation asks for thousands of names.
+const VALUES_MAX: usize = 64;
+
+/// What is said of a station.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Said<'a> {
+    /// What.
+    pub fact: &'a Fact,
+    /// When it was said first, Unix time in nanoseconds.
+    pub first_ns: u64,
+    /// When it was said last.
+    pub last_ns: u64,
+}
+
+impl<'a> Said<'a> {
+    /// Said once.
+    pub const fn once(fact: &'a Fact, time_ns: u64) -> Self {
+        Self {
+            fact,
+            first_ns: time_ns,
+            last_ns: time_ns,
+        }
     }
 }
 
@@ -543,6 +662,43 @@ struct Kept {
     fact: Fact,
     address: [u8; 16],
     first_ns: u64,
+    last_ns: u64,
+    /// Whether it says something of the role, or of what the station is.
+    means: bool,
+}
+
+/// What makes room first, from the first on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Worth {
+    Foreign,
+    NameAsked,
+    Nothing,
+    NameThatMeans,
+    Meaning,
+}
+
+impl Kept {
+    fn said(&self) -> Said<'_> {
+        Said {
+            fact: &self.fact,
+            first_ns: self.first_ns,
+            last_ns: self.last_ns,
+        }
+    }
+
+    /// What it is worth when its address is the station's own.
+    fn worth(&self) -> Worth {
+        let asked = matches!(
+            self.fact.field,
+            Field::DnsQuery | Field::TlsServerName | Field::HttpHost
+        );
+        match (asked, self.means) {
+            (true, false) => Worth::NameAsked,
+            (false, false) => Worth::Nothing,
+            (true, true) => Worth::NameThatMeans,
+            (false, true) => Worth::Meaning,
+        }
+    }
 }
 
 /// The addresses a station speaks from.
@@ -555,8 +711,10 @@ struct Addresses {
 #[derive(Debug, Clone, Copy)]
 struct Address {
     octets: [u8; 16],
-    /// The station said by ARP or neighbour discovery that it has it.
+    /// The station said by ARP or neighbour discovery that it has it, or was given it by DHCP.
     claimed: bool,
+    /// When it was used or claimed last.
+    last_ns: u64,
 }
 
 /// A station that claims more addresses answers for others.
@@ -564,6 +722,9 @@ const CLAIMED_MAX: usize = 8;
 /// Addresses of a family without a claim that may all be the station's own: the one it had and
 /// the one it got.
 const UNCLAIMED_MAX: usize = 2;
+/// An address not used for so long makes room for a new one: hosts with privacy addresses take
+/// another one every day.
+const UNUSED_NS: u64 = 6 * HOUR_NS;
 
 impl Addresses {
     fn new(limit: usize) -> Self {
@@ -573,37 +734,72 @@ impl Addresses {
         }
     }
 
-    fn uses(&mut self, octets: [u8; 16]) {
-        let known = self.seen.iter().any(|address| address.octets == octets);
-        if !known && self.seen.len() < self.limit && Ipv6Addr::from(octets) != UNSPECIFIED_V4 {
+    /// The station speaks from an address. The addresses that were its own and made room, if
+    /// anything changed.
+    fn uses(&mut self, octets: [u8; 16], time_ns: u64) -> Option<Vec<[u8; 16]>> {
+        if let Some(address) = self.find(octets) {
+            address.last_ns = address.last_ns.max(time_ns);
+            return None;
+        }
+        if Ipv6Addr::from(octets) == UNSPECIFIED_V4 {
+            return None;
+        }
+        let gone = self.make_room(time_ns);
+        if self.seen.len() < self.limit {
             self.seen.push(Address {
                 octets,
                 claimed: false,
+                last_ns: time_ns,
             });
         }
+        Some(gone)
     }
 
-    fn claims(&mut self, octets: [u8; 16]) {
-        if let Some(address) = self
-            .seen
-            .iter_mut()
-            .find(|address| address.octets == octets)
-        {
-            address.claimed = true;
-            return;
+    /// The station says that it has an address; as [`Self::uses`] otherwise.
+    fn claims(&mut self, octets: [u8; 16], time_ns: u64) -> Option<Vec<[u8; 16]>> {
+        if let Some(address) = self.find(octets) {
+            address.last_ns = address.last_ns.max(time_ns);
+            let known = core::mem::replace(&mut address.claimed, true);
+            return (!known).then(Vec::new);
         }
+        if Ipv6Addr::from(octets) == UNSPECIFIED_V4 || octets == NOWHERE {
+            return None;
+        }
+        let gone = self.make_room(time_ns);
         if self.seen.len() >= self.limit {
             // What is certain is worth more than one of many it forwards for.
             let unclaimed = self.seen.iter().rposition(|address| !address.claimed);
-            let Some(unclaimed) = unclaimed else { return };
+            let Some(unclaimed) = unclaimed else {
+                return Some(gone);
+            };
             self.seen.remove(unclaimed);
         }
-        if Ipv6Addr::from(octets) != UNSPECIFIED_V4 && octets != NOWHERE {
-            self.seen.push(Address {
-                octets,
-                claimed: true,
-            });
-        }
+        self.seen.push(Address {
+            octets,
+            claimed: true,
+            last_ns: time_ns,
+        });
+        Some(gone)
+    }
+
+    fn find(&mut self, octets: [u8; 16]) -> Option<&mut Address> {
+        self.seen.iter_mut().find(|a| a.octets == octets)
+    }
+
+    /// Lets go of what was claimed and is not used any more, and of one address without a claim: a
+    /// router that was silent for a night still carries as many as before. Those that were own.
+    fn make_room(&mut self, time_ns: u64) -> Vec<[u8; 16]> {
+        let is_unused = |a: &Address| time_ns.saturating_sub(a.last_ns) >= UNUSED_NS;
+        let of_others = self.seen.iter().find(|a| !a.claimed && is_unused(a));
+        let of_others = of_others.map(|a| a.octets);
+        let goes = |a: &Address| is_unused(a) && (a.claimed || Some(a.octets) == of_others);
+        let own = self
+            .seen
+            .iter()
+            .filter(|a| goes(a) && self.is_own(a.octets));
+        let own = own.map(|a| a.octets).collect();
+        self.seen.retain(|a| !goes(a));
+        own
     }
 
     fn is_own(&self, octets: [u8; 16]) -> bool {
@@ -634,8 +830,9 @@ impl Addresses {
         octets.filter(|octets| *octets != NOWHERE && self.is_own(*octets))
     }
 
+    /// Those it carries for others. What it claims it may answer for, but it carries nothing.
     fn foreign(&self) -> usize {
-        let foreign = |address: &&Address| !self.is_own(address.octets);
+        let foreign = |address: &&Address| !address.claimed && !self.is_own(address.octets);
         self.seen.iter().filter(foreign).count()
     }
 }
@@ -712,7 +909,16 @@ struct Windows {
     last_ns: u64,
     /// Windows of earlier spans.
     closed: Traffic,
+    /// The last of these in two parts: the one that is filled, and the one before.
+    lately: [Traffic; 2],
+    /// Windows in the part that is filled.
+    filled: u8,
 }
+
+/// Windows in each part of the last ones: what was before five to ten windows is long ago.
+const PART: u8 = 5;
+/// What was not said for so long was said long ago, if others things were said in its place.
+const LATELY_NS: u64 = 24 * HOUR_NS;
 
 impl Windows {
     /// Adds a frame: the window whose span it ends, and the one it brings to a size.
@@ -767,8 +973,25 @@ impl Windows {
     }
 
     fn close(&mut self) {
-        self.closed += Traffic::from(&self.open);
+        if self.frames == 0 {
+            return;
+        }
+        let window = Traffic::from(&self.open);
+        self.closed += window;
+        if self.filled >= PART {
+            self.lately = [Traffic::default(), self.lately[0]];
+            self.filled = 0;
+        }
+        self.lately[0] += window;
+        self.filled += 1;
         (self.open, self.frames) = (Window::default(), 0);
+    }
+
+    fn lately(&self) -> Traffic {
+        let [mut traffic, before] = self.lately;
+        traffic += before;
+        traffic += Traffic::from(&self.open);
+        traffic
     }
 
     fn traffic(&self) -> Traffic {
@@ -784,11 +1007,13 @@ mod tests {
 
     use etherparse::PacketBuilder;
     use proptest::prelude::*;
+    use wardline_engine::feature::Protocol;
     use wardline_engine::verdict::Verdict;
     use wardline_engine::{Engine, Limits as EngineLimits};
     use wardline_policy::{MacAddr, PolicySnapshot};
 
     use super::*;
+    use crate::device::Evidence;
 
     const SECOND: u64 = 1_000_000_000;
     const START: u64 = 1_700_000_000 * SECOND;
@@ -844,7 +1069,7 @@ mod tests {
 
             // The sum is the same whether the windows were made here or there.
             let mut gateway = Observer::new(Limits::default());
-            expected.iter().for_each(|window| gateway.window(window));
+            expected.iter().for_each(|window| assert!(gateway.window(window)));
             if let Some(last) = expected.last() {
                 observer.finish();
                 while let Some(window) = observer.next_window() {
@@ -878,7 +1103,7 @@ mod tests {
         router.learn(said("far away too"), public(2), START, 2);
         let facts: Vec<_> = router
             .facts()
-            .map(|(fact, _)| fact.value.as_str())
+            .map(|said| said.fact.value.as_str())
             .collect();
         assert_eq!(facts, ["seen in a frame without IP"]);
         assert_eq!(router.facts.len(), 2, "what is foreign makes room");
@@ -888,12 +1113,109 @@ mod tests {
             .to_ipv6_mapped()
             .octets();
         router.learn(said("its own page"), own, START, 3);
-        router.addresses.claims(own);
+        router.addresses.claims(own, START);
         assert_eq!(router.facts().count(), 2);
         assert_eq!(
             router.addresses().collect::<Vec<_>>(),
             [Ipv6Addr::from(own)]
         );
+    }
+
+    /// Duplicate address detection, and something said from the address.
+    fn privacy(observer: &mut Observer, address: Ipv6Addr, time_ns: u64) {
+        let mut solicit = vec![135, 0, 0, 0, 0, 0, 0, 0];
+        solicit.extend(address.octets());
+        let group: Ipv6Addr = "ff02::1:ff00:1".parse().unwrap();
+        let pseudo = |next: u8, payload: &[u8]| {
+            let mut sum: u32 = payload.len() as u32 + u32::from(next);
+            let halves = [NOWHERE, group.octets()].concat();
+            for pair in halves.chunks(2).chain(payload.chunks(2)) {
+                sum += u32::from(u16::from_be_bytes([pair[0], pair[1]]));
+            }
+            while sum > 0xffff {
+                sum = (sum & 0xffff) + (sum >> 16);
+            }
+            !(sum as u16)
+        };
+        let sum = pseudo(58, &solicit).to_be_bytes();
+        solicit[2..4].copy_from_slice(&sum);
+        let mut frame = Vec::new();
+        PacketBuilder::ethernet2(DEVICE, [0x33, 0x33, 0xff, 0, 0, 1])
+            .ipv6(NOWHERE, group.octets(), 255)
+            .write(&mut frame, etherparse::IpNumber::IPV6_ICMP, &solicit)
+            .unwrap();
+        observer.read(time_ns, &frame, frame.len());
+        let mut frame = Vec::new();
+        let there: Ipv6Addr = "2001:db8:9::1".parse().unwrap();
+        PacketBuilder::ethernet2(DEVICE, ROUTER)
+            .ipv6(address.octets(), there.octets(), 64)
+            .udp(40_000, 53)
+            .write(&mut frame, &[0; 20])
+            .unwrap();
+        observer.read(time_ns, &frame, frame.len());
+    }
+
+    #[test]
+    fn a_host_that_changes_its_address_forwards_for_nobody() {
+        for apart_ns in [60 * SECOND, HOUR_NS, 24 * HOUR_NS] {
+            let mut observer = Observer::new(Limits::default());
+            for n in 0..20_u16 {
+                let address = Ipv6Addr::new(0x2001, 0xdb8, 1, 0, 0x1d2e, 7, 9, n);
+                let now_ns = START + u64::from(n) * apart_ns;
+                privacy(&mut observer, address, now_ns);
+                let key = station(&observer, DEVICE).key();
+                let at = observer.index[&key];
+                let fact = Fact::new(Field::HttpServer, &format!("page {n}")).unwrap();
+                observer.stations[at].learn(fact, address.octets(), now_ns, 256);
+            }
+            let host = station(&observer, DEVICE);
+            assert_eq!(host.forwards_for(), 0, "{apart_ns} ns apart");
+            if apart_ns >= HOUR_NS {
+                // What it said from an address it had stays its own.
+                assert_eq!(host.facts().count(), 21, "{apart_ns} ns apart");
+                assert!(host.addresses().count() <= 7);
+            }
+        }
+    }
+
+    #[test]
+    fn a_router_stays_one_after_a_silent_night() {
+        let mut observer = Observer::new(Limits::default());
+        let carry = |observer: &mut Observer, last, time_ns| {
+            let frame = udp((ROUTER, DEVICE), ([8, 8, 8, last], [10, 0, 0, 5]), 20);
+            observer.read(time_ns, &frame, frame.len());
+        };
+        for last in 1..=12 {
+            carry(&mut observer, last, START);
+        }
+        for last in 101..=130 {
+            carry(&mut observer, last, START + 12 * HOUR_NS);
+            assert!(station(&observer, ROUTER).forwards_for() >= 12);
+        }
+    }
+
+    #[test]
+    fn a_lease_is_the_clients_own_address() {
+        let mut observer = Observer::new(Limits::default());
+        let leased = [[10, 0, 0, 5], [10, 0, 0, 6], [10, 0, 0, 7]];
+        for address in leased {
+            let frame = udp((DEVICE, ROUTER), (address, [10, 0, 0, 1]), 20);
+            observer.read(START, &frame, frame.len());
+            let mut lease = vec![0; 240];
+            lease[..3].copy_from_slice(&[2, 1, 6]);
+            lease[16..20].copy_from_slice(&address);
+            lease[28..34].copy_from_slice(&DEVICE);
+            lease[236..].copy_from_slice(&[99, 130, 83, 99]);
+            lease.extend([53, 1, 5, 255]);
+            let mut frame = Vec::new();
+            PacketBuilder::ethernet2(ROUTER, DEVICE)
+                .ipv4([10, 0, 0, 1], address, 64)
+                .udp(67, 68)
+                .write(&mut frame, &lease)
+                .unwrap();
+            observer.read(START, &frame, frame.len());
+        }
+        assert_eq!(station(&observer, DEVICE).addresses().count(), leased.len());
     }
 
     #[test]
@@ -902,11 +1224,148 @@ mod tests {
         let monitor = std::net::Ipv4Addr::new(126, 1, 2, 3)
             .to_ipv6_mapped()
             .octets();
-        addresses.uses(UNSPECIFIED_V4.octets());
-        addresses.uses(monitor);
+        addresses.uses(UNSPECIFIED_V4.octets(), START);
+        addresses.uses(monitor, START);
         assert!(addresses.is_own(monitor));
         assert!(!addresses.is_own([0xff; 16]), "never spoken from");
         assert_eq!((addresses.own().count(), addresses.foreign()), (1, 0));
+    }
+
+    #[test]
+    fn names_asked_for_leave_room_for_what_a_station_says_of_itself() {
+        let mut observer = Observer::new(Limits::default());
+        call(&mut observer, 1, START);
+        let station = &mut observer.stations[0];
+        let limit = Limits::default().facts;
+        let mut say = |field, value: &str, time_ns| {
+            let fact = Fact::new(field, value).unwrap();
+            station.learn(fact, NOWHERE, time_ns, limit);
+            (station.facts.len(), station.news())
+        };
+        for n in 0..1_000 {
+            say(Field::DnsQuery, &format!("host{n}.example"), START);
+            say(Field::TlsServerName, &format!("tls{n}.example"), START);
+            say(Field::HttpHost, &format!("web{n}.example"), START);
+            say(Field::HttpUserAgent, &format!("nothing known {n}"), START);
+        }
+        let (kept, news) = say(Field::DnsQuery, "host5000.example", START);
+        assert_eq!(kept, limit);
+        assert_eq!(
+            say(Field::DnsQuery, "host5001.example", START).1,
+            news,
+            "one more name that says nothing is no news"
+        );
+        // A name of things is kept nevertheless, as is all that the station says of itself.
+        say(Field::DnsQuery, "kettle.example", START + 1);
+        let itself = [
+            (Field::DicomUses, "CT Image Storage"),
+            (Field::Hl7Sends, "ORU^R01"),
+            (Field::DicomVersion, "PACS 9.1"),
+        ];
+        for (field, value) in itself {
+            let (kept, _) = say(field, value, START + 2);
+            assert_eq!(kept, limit);
+        }
+        for n in 0..100 {
+            say(Field::SdcDevice, &format!("firmware=9.{n}"), START + 3 + n);
+        }
+        let says = |value: &str| station.facts.iter().any(|kept| kept.fact.value == value);
+        assert!(says("kettle.example") && itself.iter().all(|(_, value)| says(value)));
+        assert!(says("firmware=9.99") && !says("firmware=9.0"));
+        let versions = station.facts.iter();
+        let versions = versions.filter(|kept| kept.fact.field == Field::SdcDevice);
+        assert_eq!(versions.count(), VALUES_MAX);
+    }
+
+    #[test]
+    fn what_was_long_ago_is_not_lately() {
+        let mut observer = Observer::new(Limits::default());
+        let mut window = |n: u64, len: usize| {
+            let mut window = Window::default();
+            for at in 0..u64::from(DECISIONS[0]) {
+                let way = (Side::Ward, Cast::One);
+                window.add(way, len, Protocol::Udp, START + n * 60 * SECOND + at);
+            }
+            observer.window(&Finished {
+                device: DeviceKey::default(),
+                time_ns: START + n * 60 * SECOND,
+                frames: DECISIONS[0],
+                window,
+            });
+            let station = &observer.stations[0];
+            (station.traffic(), station.traffic_lately())
+        };
+        for n in 1..=5 {
+            let (all, lately) = window(n, 100);
+            assert_eq!(all, lately, "at first everything is lately");
+        }
+        for n in 6..=500 {
+            window(n, 100);
+        }
+        // Something else from now on.
+        for n in 501..=510 {
+            window(n, 1_400);
+        }
+        let (all, lately) = window(511, 1_400);
+        let total = u32::from(DECISIONS[0]);
+        assert_eq!(all.total(), 511 * total);
+        assert!((6 * total..=11 * total).contains(&lately.total()));
+        let mut same = Window::default();
+        same.add((Side::Ward, Cast::One), 1_400, Protocol::Udp, START);
+        let [new, old] = [lately, all].map(|t| features(&t, &Talks::default()));
+        let alone = features(&Traffic::from(&same), &Talks::default());
+        let far = |a: &Features| {
+            a.iter()
+                .zip(&alone)
+                .map(|(a, b)| (a - b).abs())
+                .sum::<f32>()
+        };
+        assert!(far(&new) < far(&old), "{} {}", far(&new), far(&old));
+    }
+
+    #[test]
+    fn a_field_that_is_silent_keeps_its_last_words() {
+        let mut observer = Observer::new(Limits::default());
+        let key = call(&mut observer, 1, START);
+        let mut say = |field, value: &str, days: u64| {
+            let now_ns = START + days * 24 * HOUR_NS;
+            call(&mut observer, 1, now_ns);
+            let fact = Fact::new(field, value).unwrap();
+            observer.stations[0].learn(fact, NOWHERE, now_ns, 256);
+        };
+        say(Field::DhcpHostname, "pump-7", 0);
+        say(Field::HttpServer, "pump", 0);
+        say(Field::HttpServer, "printer", 3);
+        let station = observer.station(key).unwrap();
+        let lately = station.facts_lately().map(|said| said.fact.value.as_str());
+        let lately: Vec<_> = lately.collect();
+        assert!(lately.contains(&"pump-7") && lately.contains(&"printer"));
+        assert!(!lately.contains(&"pump"), "{lately:?}");
+        assert_eq!(station.facts().count(), lately.len() + 1);
+    }
+
+    #[test]
+    fn what_is_said_again_gets_a_later_time() {
+        let mut observer = Observer::new(Limits::default());
+        let key = call(&mut observer, 1, START);
+        let station = &mut observer.stations[0];
+        let fact = Fact::new(Field::HttpServer, "page").unwrap();
+        for time_ns in [START, START + 5] {
+            station.learn(fact.clone(), NOWHERE, time_ns, 256);
+        }
+        let station = observer.station(key).unwrap();
+        let said = station.facts().find(|said| *said.fact == fact).unwrap();
+        assert_eq!((said.first_ns, said.last_ns), (START, START + 5));
+        let evidence = |observer: &Observer| {
+            let station = observer.station(key).unwrap();
+            Evidence::of(station.facts(), station.forwards_for(), station.last_ns())
+        };
+        for (version, time_ns) in [(1, 10), (1, 20), (2, 30), (2, 40)] {
+            let fact = Fact::new(Field::SdcDevice, &format!("firmware={version}"));
+            observer.stations[0].learn(fact.unwrap(), NOWHERE, START + time_ns, 256);
+            let software = evidence(&observer).identity().software.clone();
+            assert_eq!(software.unwrap().value, version.to_string());
+        }
     }
 
     #[test]

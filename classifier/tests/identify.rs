@@ -63,9 +63,9 @@ fn speak(identifier: &mut Identifier, device: DeviceKey, from_ns: u64) {
 
 fn answers(identifier: &mut Identifier, now_ns: u64) -> BTreeMap<DeviceKey, Answer> {
     let mut answers = BTreeMap::new();
-    identifier.look(now_ns, &|_| false, |found| {
+    while identifier.look(now_ns, &|_| false, |found| {
         answers.insert(found.device, found.answer.clone());
-    });
+    }) {}
     answers
 }
 

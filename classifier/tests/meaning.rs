@@ -2,6 +2,7 @@
 
 use wardline_classifier::decide::{Answer, Calibration, decide};
 use wardline_classifier::device::Evidence;
+use wardline_classifier::observer::Said;
 use wardline_classifier::{Fact, Field, Role};
 
 use Field::*;
@@ -11,7 +12,7 @@ fn answer(facts: &[(Field, &str)]) -> Answer {
         .iter()
         .map(|&(field, value)| Fact::new(field, value).expect("a printable value"))
         .collect();
-    let evidence = Evidence::of(facts.iter().map(|fact| (fact, 0)), 0, 0);
+    let evidence = Evidence::of(facts.iter().map(|fact| Said::once(fact, 0)), 0, 0);
     decide(&evidence, None, &Calibration::default())
 }
 

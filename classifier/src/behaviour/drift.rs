@@ -30,6 +30,9 @@ pub(crate) struct Drift {
     against: f32,
     since_ns: u64,
     drifting: bool,
+    /// Whether it ever looked like its role: otherwise nothing has changed.
+    #[serde(default)]
+    recognised: bool,
 }
 
 /// What a window says of the role.
@@ -54,6 +57,7 @@ impl Drift {
     /// A window while the device is learnt.
     pub(crate) fn learn(&mut self, confirmed: Option<Role>, roles: &[Role]) {
         self.establish(confirmed);
+        self.recognise(roles);
         self.vote(roles);
     }
 
@@ -76,15 +80,21 @@ impl Drift {
         if reset {
             return Some(Change::Back);
         }
-        self.role = self.role.or_else(|| self.steady());
+        if self.role.is_none() {
+            self.role = self.steady();
+            self.recognised = self.role.is_some();
+        }
         let Some(role) = self.role else {
             self.vote(roles);
             return core::mem::take(&mut self.drifting).then_some(Change::Back);
         };
-        if roles.contains(&role) {
+        if self.recognise(roles) {
             self.against = (self.against - 1.0).max(0.0);
             let back = self.against <= 0.0 && core::mem::take(&mut self.drifting);
             return back.then_some(Change::Back);
+        }
+        if !self.recognised && roles.is_empty() {
+            return None;
         }
         if self.against <= 0.0 {
             self.since_ns = now_ns;
@@ -112,8 +122,16 @@ impl Drift {
         self.role = Some(role);
         if changed {
             self.against = 0.0;
+            self.recognised = false;
         }
         changed
+    }
+
+    /// Whether these are looks of its role.
+    fn recognise(&mut self, roles: &[Role]) -> bool {
+        let recognised = self.role.is_some_and(|role| roles.contains(&role));
+        self.recognised |= recognised;
+        recognised
     }
 
     fn vote(&mut self, roles: &[Role]) {
@@ -190,6 +208,17 @@ mod tests {
         assert_eq!(drift.window(30 * MINUTE, None, &[PC]), Some(Change::Back));
         assert!((31..200).all(|n| drift.window(n * MINUTE, None, &[PC]).is_none()));
         assert!((200..220).any(|n| drift.window(n * MINUTE, None, &[PUMP]).is_some()));
+    }
+
+    #[test]
+    fn what_was_never_recognised_does_not_drift_into_the_unknown() {
+        let mut drift = Drift::default();
+        assert!((0..100).all(|n| drift.window(n * MINUTE, Some(PUMP), &[]).is_none()));
+        // But it is told that it looks like something else, or that it no longer looks like it.
+        let mut other = drift.clone();
+        assert!((100..120).any(|n| other.window(n * MINUTE, Some(PUMP), &[PC]).is_some()));
+        drift.window(100 * MINUTE, Some(PUMP), &[PUMP]);
+        assert!((101..130).any(|n| drift.window(n * MINUTE, Some(PUMP), &[]).is_some()));
     }
 
     #[test]

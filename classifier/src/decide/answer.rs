@@ -127,11 +127,9 @@ pub fn decide_with(
 ) -> Answer {
     let whole = evidence.as_a_whole();
     let noted: Vec<&Noted> = evidence.noted().iter().chain(&whole).collect();
-    let meanings = noted.iter().map(|noted| &noted.meaning);
-    let chances = fuse(meanings.clone(), opinion, calibration, learnt);
-    let set = conformal_set(&chances, calibration);
+    let (chances, set, role) = weigh_up(&noted, opinion, calibration, learnt);
     let conflict = conflict(&set, &noted);
-    let role = named(&set, &chances, meanings, calibration).filter(|_| conflict.is_none());
+    let role = role.filter(|_| conflict.is_none());
     let probability = match set.as_slice() {
         [] => chances.ranked().first().map_or(0.0, |(_, chance)| *chance),
         set => set.iter().map(|&role| chances.of(role)).sum(),
@@ -156,6 +154,49 @@ pub fn decide_with(
     };
     answer.would_change = what_would_change(&answer, evidence);
     answer
+}
+
+/// What a device looks like by a part of what is known of it: an answer without its reasons.
+#[derive(Debug, Clone)]
+pub struct Glance {
+    /// As in [`Answer`].
+    pub role: Option<Role>,
+    /// As in [`Answer`].
+    pub roles: Vec<Role>,
+    /// As in [`Answer`].
+    pub chances: Chances,
+}
+
+/// As [`decide_with`], without saying why.
+pub fn glance(
+    evidence: &Evidence,
+    opinion: Option<&Opinion>,
+    calibration: &Calibration,
+    learnt: &[f32],
+) -> Glance {
+    let whole = evidence.as_a_whole();
+    let noted: Vec<&Noted> = evidence.noted().iter().chain(&whole).collect();
+    let (chances, set, role) = weigh_up(&noted, opinion, calibration, learnt);
+    let role = role.filter(|_| conflict(&set, &noted).is_none());
+    Glance {
+        role,
+        roles: role.map_or(set, |role| vec![role]),
+        chances,
+    }
+}
+
+/// The chances, the roles that stay possible, and the one that is sure enough.
+fn weigh_up(
+    noted: &[&Noted],
+    opinion: Option<&Opinion>,
+    calibration: &Calibration,
+    learnt: &[f32],
+) -> (Chances, Vec<Role>, Option<Role>) {
+    let meanings = noted.iter().map(|noted| &noted.meaning);
+    let chances = fuse(meanings.clone(), opinion, calibration, learnt);
+    let set = conformal_set(&chances, calibration);
+    let role = named(&set, &chances, meanings, calibration);
+    (chances, set, role)
 }
 
 impl Answer {

@@ -1,6 +1,6 @@
 //! Keeps an answer steady from look to look.
 
-use super::Answer;
+use super::{Answer, Glance};
 use crate::Role;
 
 /// When an answer changes.
@@ -76,8 +76,16 @@ impl Holder {
         }
     }
 
-    /// Makes the answer of this look the steady one. Looks come in order of time.
-    pub fn look(&mut self, fresh: Answer, time_ns: u64, steadiness: &Steadiness) -> Answer {
+    /// Makes the answer of this look the steady one. Looks come in order of time. Whether a
+    /// device still is what a person said is judged by what it did `lately`: all it ever did would
+    /// hide a change for as long as it was watched before.
+    pub fn look(
+        &mut self,
+        fresh: Answer,
+        lately: &Glance,
+        time_ns: u64,
+        steadiness: &Steadiness,
+    ) -> Answer {
         self.candidate = match (fresh.role, self.candidate) {
             (Some(role), Some((before, looks))) if role == before => Some((role, looks + 1)),
             (Some(role), _) => Some((role, 1)),
@@ -85,7 +93,7 @@ impl Holder {
         };
         if let Some(held) = self.held {
             if held.confirmed {
-                return self.confirmed(held, fresh, steadiness);
+                return self.confirmed(held, fresh, lately, steadiness);
             }
             if !self.gives_up(held, &fresh, time_ns, steadiness) {
                 return kept(held.role, fresh);
@@ -139,14 +147,20 @@ impl Holder {
     }
 
     /// What a person said stays, whatever is seen; that it no longer fits is said.
-    fn confirmed(&mut self, mut held: Held, fresh: Answer, steadiness: &Steadiness) -> Answer {
-        held.recognised |= fresh.role == Some(held.role);
+    fn confirmed(
+        &mut self,
+        mut held: Held,
+        fresh: Answer,
+        lately: &Glance,
+        steadiness: &Steadiness,
+    ) -> Answer {
+        held.recognised |= lately.role == Some(held.role);
         self.held = Some(held);
-        let another = fresh.role.is_some_and(|role| role != held.role);
-        let lost = held.recognised && fresh.chances.of(held.role) <= steadiness.leave;
+        let another = lately.role.is_some_and(|role| role != held.role);
+        let lost = held.recognised && lately.chances.of(held.role) <= steadiness.leave;
         self.doubts = if another || lost { self.doubts + 1 } else { 0 };
         let drift = (self.doubts >= steadiness.looks).then(|| {
-            let now = fresh.role.map_or_else(
+            let now = lately.role.map_or_else(
                 || "what it does now fits no role".to_owned(),
                 |role| format!("what it does now is that of a {}", role.words()),
             );
@@ -180,9 +194,22 @@ mod tests {
     use super::*;
     use crate::decide::{Calibration, Opinion, decide};
     use crate::device::Evidence;
+    use crate::observer::Said;
     use crate::{Fact, Field};
 
     const SECOND: u64 = 1_000_000_000;
+
+    impl Holder {
+        /// A look at a device that does what it always did.
+        fn see(&mut self, fresh: Answer, time_ns: u64, steadiness: &Steadiness) -> Answer {
+            let lately = Glance {
+                role: fresh.role,
+                roles: fresh.roles.clone(),
+                chances: fresh.chances.clone(),
+            };
+            self.look(fresh, &lately, time_ns, steadiness)
+        }
+    }
 
     /// What a model says of a plug: with this probability.
     fn look(chance: f64) -> Answer {
@@ -210,7 +237,7 @@ mod tests {
     /// A device that says what it is.
     fn proven(field: Field, value: &str) -> Answer {
         let fact = Fact::new(field, value).unwrap();
-        let evidence = Evidence::of([(&fact, 0)], 0, 0);
+        let evidence = Evidence::of([Said::once(&fact, 0)], 0, 0);
         decide(&evidence, None, &Calibration::default())
     }
 
@@ -220,7 +247,7 @@ mod tests {
         let roles = |holder: &mut Holder, chances: &[f64]| -> Vec<Option<Role>> {
             let answers = chances.iter().zip(1..);
             answers
-                .map(|(&chance, s)| holder.look(look(chance), s * SECOND, &steadiness).role)
+                .map(|(&chance, s)| holder.see(look(chance), s * SECOND, &steadiness).role)
                 .collect()
         };
         let plug = Some(Role::Plug);
@@ -238,16 +265,16 @@ mod tests {
     fn a_proof_is_named_at_once_and_takes_the_place_of_a_guess() {
         let (mut holder, steadiness) = (Holder::default(), Steadiness::default());
         for s in 1..=3 {
-            holder.look(look(0.95), s * SECOND, &steadiness);
+            holder.see(look(0.95), s * SECOND, &steadiness);
         }
         assert_eq!(holder.role(), Some(Role::Plug));
         let proof = proven(Field::WsdTypes, "NetworkVideoTransmitter");
-        let answer = holder.look(proof, 4 * SECOND, &steadiness);
+        let answer = holder.see(proof, 4 * SECOND, &steadiness);
         assert_eq!(answer.role, Some(Role::Camera));
         assert!(answer.may_enforce);
         // A proven role dwells, whatever the traffic looks like.
         for s in 5..=600 {
-            let answer = holder.look(look(0.95), s * SECOND, &steadiness);
+            let answer = holder.see(look(0.95), s * SECOND, &steadiness);
             assert_eq!(answer.role, Some(Role::Camera));
         }
     }
@@ -256,11 +283,11 @@ mod tests {
     fn what_a_person_confirmed_stays_and_its_drift_is_said() {
         let (mut holder, steadiness) = (Holder::default(), Steadiness::default());
         holder.confirm(Some(Role::Plug), 0);
-        let first = holder.look(look(0.95), SECOND, &steadiness);
+        let first = holder.see(look(0.95), SECOND, &steadiness);
         assert!(first.may_enforce && first.confirmed && first.drift.is_none());
         let mut last = first;
         for s in 2..=4 {
-            last = holder.look(look_of(Role::Hub, 0.97), s * SECOND, &steadiness);
+            last = holder.see(look_of(Role::Hub, 0.97), s * SECOND, &steadiness);
         }
         assert_eq!(last.role, Some(Role::Plug));
         assert!(last.may_enforce, "drift changes no policy");
@@ -271,7 +298,7 @@ mod tests {
         );
         assert!(drift.contains("smart-home hub"), "{drift}");
         holder.confirm(None, 5 * SECOND);
-        let taken_back = holder.look(look(0.95), 6 * SECOND, &steadiness);
+        let taken_back = holder.see(look(0.95), 6 * SECOND, &steadiness);
         assert!(!taken_back.confirmed && taken_back.role.is_none());
     }
 
@@ -279,10 +306,10 @@ mod tests {
     fn another_model_makes_no_drift() {
         let (mut holder, steadiness) = (Holder::default(), Steadiness::default());
         holder.confirm(Some(Role::Plug), 0);
-        holder.look(look(0.95), SECOND, &steadiness);
+        holder.see(look(0.95), SECOND, &steadiness);
         holder.forget_looks();
         for s in 2..=10 {
-            let answer = holder.look(look(0.5), s * SECOND, &steadiness);
+            let answer = holder.see(look(0.5), s * SECOND, &steadiness);
             assert_eq!((answer.role, answer.drift), (Some(Role::Plug), None));
         }
     }
@@ -292,7 +319,7 @@ mod tests {
         let (mut holder, steadiness) = (Holder::default(), Steadiness::default());
         holder.confirm(Some(Role::NurseCall), 0);
         for s in 1..=10 {
-            let answer = holder.look(look(0.6), s * SECOND, &steadiness);
+            let answer = holder.see(look(0.6), s * SECOND, &steadiness);
             assert_eq!((answer.role, answer.drift), (Some(Role::NurseCall), None));
         }
     }
@@ -306,7 +333,7 @@ mod tests {
             let mut named = None;
             for (i, chance) in chances.iter().enumerate() {
                 let time_ns = i as u64 * 10 * SECOND;
-                holder.look(look(*chance), time_ns, &steadiness);
+                holder.see(look(*chance), time_ns, &steadiness);
                 if holder.role().is_some() && holder.role() != named {
                     changes.push(i);
                     named = holder.role();
@@ -324,10 +351,10 @@ mod tests {
         ) {
             let (mut holder, steadiness) = (Holder::default(), Steadiness::default());
             for s in 0..3 {
-                holder.look(look(0.99), s * SECOND, &steadiness);
+                holder.see(look(0.99), s * SECOND, &steadiness);
             }
             for (i, chance) in chances.iter().enumerate() {
-                let answer = holder.look(look(*chance), i as u64 * SECOND, &steadiness);
+                let answer = holder.see(look(*chance), i as u64 * SECOND, &steadiness);
                 prop_assert_eq!(answer.role, Some(Role::Plug));
             }
         }

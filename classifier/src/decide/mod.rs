@@ -12,7 +12,9 @@ mod fuse;
 mod hold;
 mod opinion;
 
-pub use answer::{Answer, Named, NamedBy, Reason, decide, decide_with, log_chances};
+pub use answer::{
+    Answer, Glance, Named, NamedBy, Reason, decide, decide_with, glance, log_chances,
+};
 pub use calibration::{Calibration, CalibrationError};
 pub use fuse::{Chances, fuse};
 pub use hold::{Holder, Steadiness};

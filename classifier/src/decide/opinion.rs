@@ -52,6 +52,12 @@ impl Opinion {
         Some(mean)
     }
 
+    /// The most probable role, with its probability.
+    pub fn best_role(&self) -> Option<(Role, f64)> {
+        let best = self.roles.iter().max_by(|a, b| a.1.total_cmp(&b.1));
+        best.copied()
+    }
+
     /// The most probable type, with its probability as a kind the model knows at all.
     pub(super) fn best_type(&self) -> Option<(&str, f64)> {
         let best = self.types.iter().max_by(|a, b| a.1.total_cmp(&b.1))?;

@@ -5,6 +5,7 @@ use serde::Serialize;
 use super::pattern::Text;
 use super::tables;
 use super::telling::telling;
+use crate::observer::Said;
 use crate::{Fact, Field};
 
 /// Longest model a designation in a longer text gives.
@@ -34,9 +35,12 @@ pub struct Stated {
     pub value: String,
     /// Where.
     pub field: Field,
-    /// How direct the statement is: the higher wins, the first among equals.
+    /// How direct the statement is: the higher wins.
     #[serde(skip)]
     rank: u8,
+    /// When it was said last: among equals one that was said only since then wins.
+    #[serde(skip)]
+    last_ns: u64,
 }
 
 /// A part of an [`Identity`].
@@ -53,8 +57,15 @@ pub enum IdentityPart {
 }
 
 impl Identity {
-    /// Takes up what a fact states.
-    pub fn learn(&mut self, fact: &Fact) {
+    /// Takes up what a fact states. Of two statements as direct as each other the later one wins:
+    /// after an update the old version is not said any more. Where both go on, as those of two
+    /// services of one device do, it stays with the first.
+    pub fn learn(&mut self, said: Said<'_>) {
+        let Said {
+            fact,
+            first_ns,
+            last_ns,
+        } = said;
         for (part, rank, value) in identify(fact) {
             let place = match part {
                 IdentityPart::Maker => &mut self.maker,
@@ -62,12 +73,22 @@ impl Identity {
                 IdentityPart::Serial => &mut self.serial,
                 IdentityPart::Software => &mut self.software,
             };
-            if place.as_ref().is_none_or(|known| known.rank < rank) {
-                *place = Some(Stated {
-                    value,
-                    field: fact.field,
-                    rank,
-                });
+            let wins = |known: &Stated| {
+                known.rank < rank || known.rank == rank && known.last_ns < first_ns
+            };
+            match place {
+                Some(known) if known.field == fact.field && known.value == value => {
+                    known.last_ns = known.last_ns.max(last_ns);
+                }
+                Some(known) if !wins(known) => {}
+                _ => {
+                    *place = Some(Stated {
+                        value,
+                        field: fact.field,
+                        rank,
+                        last_ns,
+                    });
+                }
             }
         }
     }
@@ -248,7 +269,7 @@ mod tests {
     fn check(facts: &[(Field, &str)], expected: [Option<&str>; 4]) {
         let mut identity = Identity::default();
         for &(field, value) in facts {
-            identity.learn(&Fact::new(field, value).unwrap());
+            identity.learn(Said::once(&Fact::new(field, value).unwrap(), 0));
         }
         let parts = [
             &identity.maker,
@@ -321,6 +342,26 @@ mod tests {
             &[(Field::VendorDiscovery, "tplink.model=HS110(EU)")],
             [Some("TP-Link"), Some("HS110(EU)"), None, None],
         );
+    }
+
+    #[test]
+    fn after_an_update_the_new_version_is_reported() {
+        let software = |old: [u64; 2], new: [u64; 2]| {
+            let mut identity = Identity::default();
+            for (value, [first_ns, last_ns]) in [("firmware=1.0", old), ("firmware=2.0", new)] {
+                let fact = Fact::new(Field::SdcDevice, value).unwrap();
+                identity.learn(Said {
+                    fact: &fact,
+                    first_ns,
+                    last_ns,
+                });
+            }
+            identity.software.unwrap().value
+        };
+        assert_eq!(software([1, 5], [6, 6]), "2.0");
+        assert_eq!(software([1, 9], [6, 7]), "1.0", "the update was taken back");
+        // Two services that both go on do not take turns.
+        assert_eq!(software([1, 9], [6, 10]), "1.0");
     }
 
     #[test]

@@ -25,6 +25,11 @@ pub struct Window {
 }
 
 impl Window {
+    /// The numbers of the traffic.
+    pub fn features(&self) -> &Features {
+        &self.features
+    }
+
     /// The numbers of some traffic of a device and the facts known of it by then. Its address
     /// serves to leave out what names the unit.
     pub fn new<'a>(
@@ -95,25 +100,27 @@ impl Session {
     /// # Errors
     /// When tract cannot run the network.
     pub fn opinion(&mut self, window: &Window) -> Result<Opinion, Refusal> {
-        let output = self.run(&[window.features])?;
-        let mut opinion = match output.as_slice() {
-            [output] => self.model.opinion(&window.said, output),
-            _ => return Err(Refusal::Plan("one window has no single answer".to_owned())),
+        let opinions = self.opinions(core::slice::from_ref(window))?;
+        let Some(mut opinion) = opinions.into_iter().next() else {
+            return Err(Refusal::Plan("one window has no single answer".to_owned()));
         };
-        let best = opinion.roles.iter().max_by(|a, b| a.1.total_cmp(&b.1));
-        if let Some(&(role, chance)) = best {
-            opinion.contributions = self.contributions(window, role, chance)?;
-        }
+        opinion.contributions = self.reasons(window, &opinion)?;
         Ok(opinion)
     }
 
-    /// What changes when one number after the other is what it is on average.
-    fn contributions(
+    /// The numbers of a window that moved the opinion of it most, heaviest first: what changes
+    /// when one after the other is what it is on average.
+    ///
+    /// # Errors
+    /// When tract cannot run the network.
+    pub fn reasons(
         &mut self,
         window: &Window,
-        role: Role,
-        chance: f64,
+        opinion: &Opinion,
     ) -> Result<Vec<Contribution>, Refusal> {
+        let Some((role, chance)) = opinion.best_role() else {
+            return Ok(Vec::new());
+        };
         let mean = self.model.statistics.mean;
         let without = |index: usize| {
             let mut features = window.features;
@@ -122,10 +129,13 @@ impl Session {
         };
         let outputs = self.run(&(0..FEATURES.len()).map(without).collect::<Vec<_>>())?;
         let log_odds = |chance: f64| (chance.max(1e-9) / (1.0 - chance).max(1e-9)).ln();
+        let said = self.model.lexicon_says(&window.said);
         let mut moved: Vec<(usize, f64)> = outputs
             .iter()
             .map(|output| {
-                let roles = self.model.opinion(&window.said, output).roles;
+                let [by_types, by_roles, _] = &output.heads;
+                let types = self.model.types(&said, by_types);
+                let roles = self.model.roles(&types, by_roles);
                 let other = roles
                     .iter()
                     .find(|(of, _)| *of == role)
@@ -179,14 +189,7 @@ impl Model {
     /// Adds up what the network and the lexicon say.
     fn opinion(&self, said: &HashSet<String>, output: &Output) -> Opinion {
         let [by_types, by_roles, place] = &output.heads;
-        let fusion = self.statistics.fusion;
-        let network = log_softmax(by_types);
-        let lexicon = log_softmax(&self.lexicon.scores(said));
-        let both = network.iter().zip(&lexicon);
-        let scores: Vec<f32> = both
-            .map(|(network, lexicon)| fusion.network * network + fusion.lexicon * lexicon)
-            .collect();
-        let types = log_softmax(&scores);
+        let types = self.types(&self.lexicon_says(said), by_types);
         let best = (0..types.len()).max_by(|a, b| types[*a].total_cmp(&types[*b]));
         let novelty = best.map_or(1.0, |best| self.novelty(best, types[best], said, place));
         Opinion {
@@ -195,6 +198,22 @@ impl Model {
             novelty,
             contributions: Vec::new(),
         }
+    }
+
+    /// What the lexicon says of the types, as logarithms of chances.
+    fn lexicon_says(&self, said: &HashSet<String>) -> Vec<f32> {
+        log_softmax(&self.lexicon.scores(said))
+    }
+
+    /// Logarithms of the chances of the types by lexicon and network.
+    fn types(&self, lexicon: &[f32], by_types: &[f32]) -> Vec<f32> {
+        let fusion = self.statistics.fusion;
+        let network = log_softmax(by_types);
+        let both = network.iter().zip(lexicon);
+        let scores: Vec<f32> = both
+            .map(|(network, lexicon)| fusion.network * network + fusion.lexicon * lexicon)
+            .collect();
+        log_softmax(&scores)
     }
 
     /// Types that are products, with their chances.

@@ -34,6 +34,9 @@ const LEARN: Duration = Duration::from_secs(3_600);
 /// How often devices of which something new is known are looked at.
 const LOOK: Duration = Duration::from_secs(1);
 
+/// Samples and windows of a worker fetched at most between two looks at devices.
+const PORTION: usize = 1_024;
+
 /// What the devices are taken for.
 #[derive(Debug, Default)]
 pub struct Identities(RwLock<Known>);
@@ -185,49 +188,52 @@ struct Work {
 
 impl Work {
     fn run(&mut self, stop: &AtomicBool) {
-        let mut looked = Instant::now();
+        let (mut looked, mut looking) = (Instant::now(), false);
         while !stop.load(Ordering::Relaxed) {
-            if !self.fetch() {
-                thread::sleep(REST);
-            }
+            let fetched = self.fetch();
             if let Some(offer) = self.around.models.next_offer() {
                 self.exchange(offer);
             }
-            if looked.elapsed() >= LOOK {
-                looked = Instant::now();
-                self.look();
+            if !looking && looked.elapsed() >= LOOK {
+                (looked, looking) = (Instant::now(), true);
+                self.heed();
+            }
+            if looking {
+                looking = self.look();
+            } else if !fetched {
+                thread::sleep(REST);
             }
         }
     }
 
-    /// One sample and one window of each worker; whether there were any.
+    /// What waits at each worker, up to some; whether there was anything.
     fn fetch(&mut self) -> bool {
         let mut any = false;
         for mailbox in self.fleet.mailboxes() {
-            if let Some(sample) = mailbox.next_sample() {
-                self.identifier.sample(&sample);
-                mailbox.return_sample(sample);
-                any = true;
-            }
-            if let Some(window) = mailbox.next_window() {
-                self.identifier.window(&window);
+            for _ in 0..PORTION {
+                let (sample, window) = (mailbox.next_sample(), mailbox.next_window());
+                if sample.is_none() && window.is_none() {
+                    break;
+                }
+                if let Some(sample) = sample {
+                    self.identifier.sample(&sample);
+                    mailbox.return_sample(sample);
+                }
+                if let Some(window) = window {
+                    self.identifier.window(&window);
+                }
                 any = true;
             }
         }
         any
     }
 
-    fn look(&mut self) {
-        self.heed();
+    /// Looks at a few devices; whether there may be more with news.
+    fn look(&mut self) -> bool {
         let around = &self.around;
         let now_ns = around.clock.now_ns();
-        for device in self.standing.keys() {
-            if let Some(since_ns) = around.watch.alarmed_since(device) {
-                self.identifier.distrust(device, since_ns);
-            }
-        }
         let is_alarmed = |device: &DeviceKey| around.watch.is_alarmed(device);
-        self.identifier.look(now_ns, &is_alarmed, |found| {
+        let more = self.identifier.look(now_ns, &is_alarmed, |found| {
             if let Some(event) = event(&found) {
                 around.events.extend([event]);
             }
@@ -240,6 +246,7 @@ impl Work {
         let known = &self.identifier;
         let is_known = |device: &DeviceKey| known.knows(device);
         around.identities.heed(known.room(), is_known);
+        more
     }
 
     /// Goes on with another model, and learns with it what was learnt with the one before.
@@ -259,7 +266,8 @@ impl Work {
         let _ = offer.done.send(used);
     }
 
-    /// Holds to what people say and learns from it; now and then also from what was seen since.
+    /// Holds to what people say and learns from it; now and then also from what was seen since. What
+    /// devices did since something is wrong with them is not learnt from.
     fn heed(&mut self) {
         let version = self.around.roles.version();
         if version != self.heard {
@@ -268,6 +276,11 @@ impl Work {
             self.learn();
         } else if self.learnt.elapsed() >= LEARN && !self.standing.is_empty() {
             self.learn();
+        }
+        for device in self.standing.keys() {
+            if let Some(since_ns) = self.around.watch.alarmed_since(device) {
+                self.identifier.distrust(device, since_ns);
+            }
         }
     }
 

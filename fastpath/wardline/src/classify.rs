@@ -15,7 +15,7 @@ use wardline_classifier::decide::{
 use wardline_classifier::device::Evidence;
 use wardline_classifier::knowledge::Stated;
 use wardline_classifier::model::{Model, Session, Trust, Window};
-use wardline_classifier::observer::{Limits, Observer, Station};
+use wardline_classifier::observer::{Limits, Observer, Said, Station};
 use wardline_classifier::{Fact, Field, Strength};
 use wardline_policy::{DeviceKey, MacAddr, VlanKey};
 
@@ -109,7 +109,8 @@ struct Seen {
 struct Known {
     key: DeviceKey,
     addresses: Vec<IpAddr>,
-    facts: Vec<(Fact, u64)>,
+    /// With the times they were said first and last.
+    facts: Vec<(Fact, u64, u64)>,
     forwards_for: usize,
     first_ns: u64,
     last_ns: u64,
@@ -149,17 +150,19 @@ fn together(seen: &[Seen]) -> Vec<Known> {
 
 impl Known {
     fn of(station: &Station) -> Self {
-        let facts = station.facts();
+        let facts = station
+            .facts()
+            .map(|said| (said.fact.clone(), said.first_ns, said.last_ns));
         Self {
             key: station.key(),
             addresses: station.addresses().map(|a| a.to_canonical()).collect(),
-            facts: facts.map(|(fact, time)| (fact.clone(), time)).collect(),
+            facts: facts.collect(),
             forwards_for: station.forwards_for(),
             first_ns: station.first_ns(),
             last_ns: station.last_ns(),
             windows: vec![Window::new(
                 station.features_so_far(),
-                station.facts().map(|(fact, _)| fact),
+                station.facts().map(|said| said.fact),
                 station.key().mac,
             )],
         }
@@ -180,7 +183,12 @@ impl Known {
 
     /// From what it said, and from what a model thinks of its traffic if there is one.
     fn answer(session: &mut Option<Session>, known: &Self) -> Answer {
-        let facts = known.facts.iter().map(|(fact, time_ns)| (fact, *time_ns));
+        let facts = known.facts.iter();
+        let facts = facts.map(|&(ref fact, first_ns, last_ns)| Said {
+            fact,
+            first_ns,
+            last_ns,
+        });
         let evidence = Evidence::of(facts, known.forwards_for, known.last_ns);
         let Some(session) = session else {
             return decide(&evidence, None, &Calibration::default());

@@ -138,7 +138,7 @@ impl Rows<'_> {
             Some(labels) => labels.of(mac)?,
             None => &no_label,
         };
-        let facts = station.facts().map(|(fact, _)| token(fact, mac));
+        let facts = station.facts().map(|said| token(said.fact, mac));
         let first = self.first.get(&mac).into_iter().flatten();
         Some(Row {
             texts: [
