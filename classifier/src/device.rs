@@ -46,18 +46,28 @@ impl Evidence {
         forwards_for: usize,
         last_ns: u64,
     ) -> Self {
+        Self::with_meanings(facts, forwards_for, last_ns, weigh)
+    }
+
+    /// As [`Self::of`], for whoever remembers what facts mean.
+    pub fn with_meanings<'a>(
+        facts: impl IntoIterator<Item = Said<'a>>,
+        forwards_for: usize,
+        last_ns: u64,
+        mut meaning: impl FnMut(&Fact) -> Meaning,
+    ) -> Self {
         let mut evidence = Self::default();
         for said in facts {
-            evidence.note(said);
+            evidence.note(said, &mut meaning);
         }
         if let Some(fact) = forwards(forwards_for) {
-            evidence.note(Said::once(&fact, last_ns));
+            evidence.note(Said::once(&fact, last_ns), &mut meaning);
         }
         evidence
     }
 
     /// Takes up a fact; whether it is new. A repeated one only gets other times.
-    pub fn note(&mut self, said: Said<'_>) -> bool {
+    fn note(&mut self, said: Said<'_>, meaning: &mut impl FnMut(&Fact) -> Meaning) -> bool {
         let fact = said.fact;
         if let Some(known) = self.noted.iter_mut().find(|noted| noted.fact == *fact) {
             known.first_ns = known.first_ns.min(said.first_ns);
@@ -65,7 +75,7 @@ impl Evidence {
             self.identity.learn(said);
             return false;
         }
-        let meaning = weigh(fact);
+        let meaning = meaning(fact);
         if !self.make_room(fact.field, meaning.weights.is_empty()) {
             self.left_out += 1;
             return false;

@@ -8,15 +8,16 @@ use wardline_engine::Sample;
 use wardline_engine::feature::Finished;
 use wardline_policy::{DeviceKey, Side};
 
-use crate::Role;
 use crate::decide::{
     Answer, Calibration, Contribution, Holder, Opinion, Steadiness, decide_with, glance,
     log_chances,
 };
 use crate::device::Evidence;
+use crate::knowledge::Meanings;
 use crate::learn::{self, Adaptation, Head, Lesson, Samples, Standing, Update, update};
 use crate::model::{Model, Refusal, Session, Window};
 use crate::observer::{Limits, Observer, Station};
+use crate::{Fact, Role};
 
 /// What is known of all devices, and who they are taken for.
 #[derive(Debug)]
@@ -28,6 +29,7 @@ pub struct Identifier {
     calibration: Calibration,
     steadiness: Steadiness,
     devices: BTreeMap<DeviceKey, Known>,
+    meanings: Meanings,
     /// The device to go on with; the first one if there is none.
     next: Option<DeviceKey>,
     /// Stations forgotten by the observer when devices were forgotten last.
@@ -97,6 +99,7 @@ impl Identifier {
             calibration: Calibration::default(),
             steadiness: Steadiness::default(),
             devices: BTreeMap::new(),
+            meanings: Meanings::default(),
             next: None,
             forgotten: 0,
             learnt: None,
@@ -333,7 +336,7 @@ impl Identifier {
                 break;
             }
             known.looked_at = Some(there);
-            views.push(View::of(station));
+            views.push(View::of(station, &mut self.meanings));
         }
         views
     }
@@ -369,14 +372,19 @@ struct View {
 }
 
 impl View {
-    fn of(station: &Station) -> Self {
+    fn of(station: &Station, meanings: &mut Meanings) -> Self {
         let (forwards, last_ns, mac) =
             (station.forwards_for(), station.last_ns(), station.key().mac);
         let is_all = station.facts_lately().count() == station.facts().count();
+        let mut meaning = |fact: &Fact| meanings.of(fact);
+        let evidence = Evidence::with_meanings(station.facts(), forwards, last_ns, &mut meaning);
+        let lately_said = (!is_all).then(|| {
+            Evidence::with_meanings(station.facts_lately(), forwards, last_ns, &mut meaning)
+        });
         Self {
             device: station.key(),
-            evidence: Evidence::of(station.facts(), forwards, last_ns),
-            lately_said: (!is_all).then(|| Evidence::of(station.facts_lately(), forwards, last_ns)),
+            evidence,
+            lately_said,
             now: Window::new(
                 station.features_so_far(),
                 station.facts().map(|said| said.fact),

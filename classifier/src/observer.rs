@@ -745,13 +745,14 @@ impl Addresses {
             return None;
         }
         let gone = self.make_room(time_ns);
-        if self.seen.len() < self.limit {
-            self.seen.push(Address {
-                octets,
-                claimed: false,
-                last_ns: time_ns,
-            });
+        if self.seen.len() >= self.limit {
+            return None;
         }
+        self.seen.push(Address {
+            octets,
+            claimed: false,
+            last_ns: time_ns,
+        });
         Some(gone)
     }
 
@@ -769,10 +770,7 @@ impl Addresses {
         if self.seen.len() >= self.limit {
             // What is certain is worth more than one of many it forwards for.
             let unclaimed = self.seen.iter().rposition(|address| !address.claimed);
-            let Some(unclaimed) = unclaimed else {
-                return Some(gone);
-            };
-            self.seen.remove(unclaimed);
+            self.seen.remove(unclaimed?);
         }
         self.seen.push(Address {
             octets,
@@ -1192,6 +1190,14 @@ mod tests {
             carry(&mut observer, last, START + 12 * HOUR_NS);
             assert!(station(&observer, ROUTER).forwards_for() >= 12);
         }
+        // Whom else it carries is no news where no more are kept.
+        let full = |observer: &mut Observer, last| {
+            let frame = udp((ROUTER, DEVICE), ([9, 9, 9, last], [10, 0, 0, 5]), 20);
+            observer.read(START + 12 * HOUR_NS, &frame, frame.len());
+            station(observer, ROUTER).news()
+        };
+        let news = (0..100).map(|last| full(&mut observer, last)).max();
+        assert_eq!(Some(full(&mut observer, 200)), news);
     }
 
     #[test]

@@ -5,12 +5,14 @@ use std::sync::Arc;
 
 use etherparse::PacketBuilder;
 use wardline_classifier::Role;
+use wardline_classifier::behaviour::{Behaviour, Looks, Settings};
 use wardline_classifier::decide::Answer;
 use wardline_classifier::identify::Identifier;
 use wardline_classifier::learn::{Digest, Head, Refusal, Standing, Update};
 use wardline_classifier::model::Model;
 use wardline_classifier::observer::Limits;
 use wardline_engine::Sample;
+use wardline_engine::feature::{Cast, DECISIONS, Finished, Protocol, Window};
 use wardline_policy::{DeviceKey, MacAddr, Side};
 
 const MINUTE: u64 = 60_000_000_000;
@@ -127,6 +129,121 @@ fn ever_new_addresses_take_bounded_room_and_no_word_of_a_person() {
     // The one that comes now is named as ever.
     speak(&mut identifier, device(2), APART);
     assert!(answers(&mut identifier, 2 * APART).contains_key(&device(2)));
+}
+
+/// A device announces what it is by WS-Discovery.
+fn announce(identifier: &mut Identifier, device: DeviceKey, kind: &str, now_ns: u64) {
+    let payload = format!("<Envelope><Body><Hello><Types>{kind}</Types></Hello></Body></Envelope>");
+    let builder = PacketBuilder::ethernet2(device.mac.0, [1, 0, 0x5e, 0x7f, 0xff, 0xfa])
+        .ipv4([10, 0, 0, device.mac.0[5]], [239, 255, 255, 250], 4)
+        .udp(3_702, 3_702);
+    let mut frame = Vec::new();
+    builder
+        .write(&mut frame, payload.as_bytes())
+        .expect("a frame");
+    let mut sample = Sample::spare();
+    sample.fill(Side::Ward, &frame, now_ns);
+    identifier.sample(&sample);
+}
+
+/// A window of frames of one length.
+fn send(identifier: &mut Identifier, device: DeviceKey, len: usize, now_ns: u64) {
+    let mut window = Window::default();
+    for frame in 0..u64::from(DECISIONS[0]) {
+        let (way, time_ns) = ((Side::Ward, Cast::One), now_ns + frame * 1_000_000_000);
+        window.add(way, len, Protocol::Udp, time_ns);
+    }
+    identifier.window(&Finished {
+        device,
+        time_ns: now_ns,
+        frames: DECISIONS[0],
+        window,
+    });
+}
+
+#[test]
+fn a_confirmed_device_that_becomes_another_drifts_and_the_others_do_not() {
+    const HOUR: u64 = 60 * MINUTE;
+    const CAMERA: &str = "NetworkVideoTransmitter";
+    let mut identifier = identifier();
+    let mut behaviour = Behaviour::new(Settings {
+        learn_s: 0,
+        learn_at_most_s: 0,
+        ..Settings::default()
+    });
+    let [other, same, silent] = [1, 2, 3].map(device);
+    let mut drifts = BTreeMap::new();
+    for device in [other, same, silent] {
+        identifier.state(device, Some(Role::Camera), HOUR);
+    }
+    for hour in 1..=140 {
+        let now_ns = hour * HOUR;
+        // It was a camera for four days, and whatever it said then goes on to prove it.
+        let (kind, len) = if hour > 100 {
+            ("NothingKnown", 1_400)
+        } else {
+            (CAMERA, 200)
+        };
+        announce(&mut identifier, other, kind, now_ns);
+        announce(&mut identifier, same, CAMERA, now_ns);
+        if hour == 1 {
+            announce(&mut identifier, silent, CAMERA, now_ns);
+        }
+        for (device, len) in [(other, len), (same, 200), (silent, 200)] {
+            send(&mut identifier, device, len, now_ns);
+        }
+        while identifier.look(now_ns, &|_| false, |found| {
+            let looks = Looks {
+                time_ns: now_ns,
+                device: found.device,
+                confirmed: found.answer.role,
+                roles: found.seen,
+            };
+            behaviour.looks(&looks, &mut |_| {});
+            drifts.insert(found.device, found.answer.drift.clone());
+            assert_eq!(found.answer.role, Some(Role::Camera));
+        }) {}
+        if hour <= 100 {
+            assert!(drifts.values().all(Option::is_none), "{hour}: {drifts:?}");
+        }
+    }
+    let said = drifts[&other].as_deref().expect("it became another");
+    assert!(said.starts_with("No longer behaves as camera"), "{said}");
+    assert!(behaviour.is_alarmed(&other));
+    for device in [same, silent] {
+        assert_eq!(drifts[&device], None);
+        assert!(!behaviour.is_alarmed(&device));
+    }
+}
+
+#[test]
+fn devices_are_looked_at_a_few_at_a_time_and_each_answer_has_its_reasons() {
+    let mut identifier = identifier();
+    let devices: Vec<DeviceKey> = (1..=40).map(device).collect();
+    let mut reasons = BTreeMap::new();
+    for turn in 1..=3 {
+        for device in &devices {
+            speak(&mut identifier, *device, turn * MINUTE);
+            send(&mut identifier, *device, 300, turn * MINUTE);
+        }
+        let mut slices = Vec::new();
+        loop {
+            let mut slice = Vec::new();
+            let more = identifier.look(turn * MINUTE, &|_| false, |found| {
+                let given = &found.answer.features;
+                assert!(!given.is_empty(), "an answer without reasons");
+                reasons.insert(found.device, given.clone());
+                slice.push(found.device);
+            });
+            slices.push(slice);
+            if !more {
+                break;
+            }
+        }
+        assert!(slices.len() > 1 && slices.iter().all(|slice| slice.len() <= 16));
+        assert_eq!(slices.concat(), devices, "each once");
+    }
+    assert_eq!(reasons.len(), devices.len());
 }
 
 /// An identifier that has watched six devices people named so, and what came of learning.

@@ -11,6 +11,8 @@ mod pattern;
 mod tables;
 mod telling;
 
+use std::collections::HashMap;
+
 pub use identity::{Identity, IdentityPart, Stated, identify};
 pub use telling::Family;
 
@@ -103,6 +105,30 @@ pub fn weigh(fact: &Fact) -> Meaning {
         }
     }
     found.meaning
+}
+
+/// What facts mean, remembered: going through all tables takes a thousand times as long, and devices
+/// of one kind say the same.
+#[derive(Debug, Default)]
+pub struct Meanings(HashMap<Fact, Meaning>);
+
+/// Facts remembered at most: some ten megabytes.
+const REMEMBERED: usize = 32_768;
+
+impl Meanings {
+    /// As [`weigh`].
+    pub fn of(&mut self, fact: &Fact) -> Meaning {
+        if let Some(known) = self.0.get(fact) {
+            return known.clone();
+        }
+        if self.0.len() >= REMEMBERED {
+            // What is said often is soon there again.
+            self.0.clear();
+        }
+        let meaning = weigh(fact);
+        self.0.insert(fact.clone(), meaning.clone());
+        meaning
+    }
 }
 
 /// The row of any table.
