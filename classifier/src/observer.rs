@@ -490,14 +490,17 @@ impl Station {
         self.windows.lately()
     }
 
-    /// What is said of it these days: what was said within a day of its last frame, and in the
-    /// fields that were silent since, what was said before.
+    /// The last words on it: of each field what was said within a day of what was said in it last.
     pub fn facts_lately(&self) -> impl Iterator<Item = Said<'_>> {
-        let since_ns = self.last_ns.saturating_sub(LATELY_NS);
-        let lately = self.facts().filter(|said| said.last_ns >= since_ns);
-        let alive: HashSet<Field> = lately.map(|said| said.fact.field).collect();
-        self.facts()
-            .filter(move |said| said.last_ns >= since_ns || !alive.contains(&said.fact.field))
+        let mut last_ns: HashMap<Field, u64> = HashMap::new();
+        for said in self.facts() {
+            let of_field = last_ns.entry(said.fact.field).or_default();
+            *of_field = said.last_ns.max(*of_field);
+        }
+        self.facts().filter(move |said| {
+            let of_field = last_ns.get(&said.fact.field);
+            of_field.is_none_or(|last_ns| said.last_ns.saturating_add(LATELY_NS) >= *last_ns)
+        })
     }
 
     /// What was counted and read of its conversations so far.
@@ -915,7 +918,7 @@ struct Windows {
 
 /// Windows in each part of the last ones: what was before five to ten windows is long ago.
 const PART: u8 = 5;
-/// What was not said for so long was said long ago, if others things were said in its place.
+/// What was not said for so long was said long ago, if other things were said in its field since.
 const LATELY_NS: u64 = 24 * HOUR_NS;
 
 impl Windows {
