@@ -135,11 +135,7 @@ impl Session {
             .map(|output| {
                 let [by_types, by_roles, _] = &output.heads;
                 let types = self.model.types(&said, by_types);
-                let roles = self.model.roles(&types, by_roles);
-                let other = roles
-                    .iter()
-                    .find(|(of, _)| *of == role)
-                    .map_or(0.0, |(_, c)| *c);
+                let other = self.model.chance(role, &types, &log_softmax(by_roles));
                 log_odds(chance) - log_odds(other)
             })
             .enumerate()
@@ -227,19 +223,27 @@ impl Model {
 
     /// Roles by way of the types, and as the network sees them itself.
     fn roles(&self, types: &[f32], by_roles: &[f32]) -> Vec<(Role, f64)> {
-        let (share, heads) = (self.statistics.fusion.roles, &self.manifest.heads);
-        let mut chances = [0.0; Role::COUNT];
-        for (kind, score) in heads.types.iter().zip(types) {
-            chances[kind.role.index()] += (1.0 - share) * f64::from(score.exp());
-        }
-        for (role, score) in heads.roles.iter().zip(log_softmax(by_roles)) {
-            chances[role.index()] += share * f64::from(score.exp());
-        }
+        let heads = &self.manifest.heads;
         let knows = |role: &&Role| {
             heads.roles.contains(role) || heads.types.iter().any(|kind| kind.role == **role)
         };
+        let by_roles = log_softmax(by_roles);
         let known = Role::ALL.iter().filter(knows);
-        known.map(|role| (*role, chances[role.index()])).collect()
+        known
+            .map(|role| (*role, self.chance(*role, types, &by_roles)))
+            .collect()
+    }
+
+    /// One of them; `by_roles` are logarithms of chances already.
+    fn chance(&self, role: Role, types: &[f32], by_roles: &[f32]) -> f64 {
+        let (share, heads) = (self.statistics.fusion.roles, &self.manifest.heads);
+        let types = heads.types.iter().zip(types);
+        let types = types.filter(|(kind, _)| kind.role == role);
+        let by_types: f64 = types.map(|(_, score)| f64::from(score.exp())).sum();
+        let roles = heads.roles.iter().zip(by_roles);
+        let roles = roles.filter(|(of, _)| **of == role);
+        let by_itself: f64 = roles.map(|(_, score)| f64::from(score.exp())).sum();
+        (1.0 - share) * by_types + share * by_itself
     }
 
     /// Probability that the device is of none of the types, the best of which is given.
@@ -261,9 +265,15 @@ impl Model {
     }
 }
 
+/// Less is nothing beside the highest, and numbers below the normal ones are slow.
+const LEAST: f32 = -80.0;
+
 fn log_softmax(scores: &[f32]) -> Vec<f32> {
     let highest = scores.iter().copied().fold(f32::NEG_INFINITY, f32::max);
-    let sum: f32 = scores.iter().map(|score| (score - highest).exp()).sum();
+    let odds = scores
+        .iter()
+        .map(|score| (score - highest).max(LEAST).exp());
+    let sum: f32 = odds.sum();
     let whole = highest + sum.ln();
     scores.iter().map(|score| score - whole).collect()
 }
