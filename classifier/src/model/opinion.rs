@@ -217,7 +217,7 @@ impl Model {
         let each = self.manifest.heads.types.iter().zip(types);
         let products = each.filter(|(kind, _)| !kind.emulated);
         products
-            .map(|(kind, score)| (kind.name.clone(), f64::from(score.exp())))
+            .map(|(kind, score)| (kind.name.clone(), f64::from(exp(*score))))
             .collect()
     }
 
@@ -239,10 +239,10 @@ impl Model {
         let (share, heads) = (self.statistics.fusion.roles, &self.manifest.heads);
         let types = heads.types.iter().zip(types);
         let types = types.filter(|(kind, _)| kind.role == role);
-        let by_types: f64 = types.map(|(_, score)| f64::from(score.exp())).sum();
+        let by_types: f64 = types.map(|(_, score)| f64::from(exp(*score))).sum();
         let roles = heads.roles.iter().zip(by_roles);
         let roles = roles.filter(|(of, _)| **of == role);
-        let by_itself: f64 = roles.map(|(_, score)| f64::from(score.exp())).sum();
+        let by_itself: f64 = roles.map(|(_, score)| f64::from(exp(*score))).sum();
         (1.0 - share) * by_types + share * by_itself
     }
 
@@ -265,15 +265,16 @@ impl Model {
     }
 }
 
-/// Less is nothing beside the highest, and numbers below the normal ones are slow.
+/// Less is nothing beside what counts, and a processor is slow at numbers below the normal ones.
 const LEAST: f32 = -80.0;
+
+fn exp(score: f32) -> f32 {
+    score.max(LEAST).exp()
+}
 
 fn log_softmax(scores: &[f32]) -> Vec<f32> {
     let highest = scores.iter().copied().fold(f32::NEG_INFINITY, f32::max);
-    let odds = scores
-        .iter()
-        .map(|score| (score - highest).max(LEAST).exp());
-    let sum: f32 = odds.sum();
+    let sum: f32 = scores.iter().map(|score| exp(score - highest)).sum();
     let whole = highest + sum.ln();
     scores.iter().map(|score| score - whole).collect()
 }
