@@ -187,6 +187,8 @@ fields! {
     SdcDevice = "sdc.device";
     /// Sender name of the ASTM header record (field 5).
     AstmSender = "astm.sender";
+    /// What the ASTM messages it sends hold: `results`, `orders` or `query`.
+    AstmSends = "astm.sends";
     /// HEL.R01 identity as `vendor=…`, `model=…`, `serial=…`, `software=…`.
     PoctHello = "poct1a.hello";
     /// Name and services of a GE Unity RWHAT announcement.

@@ -197,6 +197,32 @@ fn laboratory_and_record() {
         &[(AstmSender, "cobas c311^1"), (Client, "astm")],
         Role::LabAnalyser,
     );
+    // Whoever sends results proves it; who only says a name, or answers with orders, does not.
+    let results = answer(&[
+        (AstmSender, "cobas c311^1"),
+        (AstmSends, "results"),
+        (Client, "astm"),
+    ]);
+    assert_eq!(results.role, Some(Role::LabAnalyser));
+    assert!(results.may_enforce);
+    let system = [
+        (AstmSender, "HOST^1"),
+        (AstmSends, "orders"),
+        (Server, "astm"),
+    ];
+    check(&system, Role::ClinicalSystem);
+    undecided(
+        &[(AstmSender, "HOST^1"), (Server, "astm")],
+        &[Role::ClinicalSystem, Role::LabAnalyser],
+    );
+    check(
+        &[
+            (AstmSender, "HOST^1"),
+            (AstmSends, "orders"),
+            (Client, "astm"),
+        ],
+        Role::ClinicalSystem,
+    );
     check(
         &[
             (Hl7Sends, "OUL^R22^OUL_R22"),

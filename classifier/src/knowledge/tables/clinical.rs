@@ -153,9 +153,16 @@ rules! {
     [Server] ["^poct1*"] => [ClinicalSystem 6.0, GlucoseGateway 4.0] not THINGS,
         Medium, "Receives point-of-care results (POCT1-A)", "CLSI POCT1-A2";
     [AstmSender] ["gem*" "abl#*" "rapid*" "rp###*" "i-stat*" "istat*" "epoc*" "*gas*"] => [GlucoseGateway 6.8] not NOT_CLINICAL,
-        Medium, "Sends laboratory results as '{}', a blood gas analyser of the ward", "makers' catalogues";
-    [AstmSender] ["^*"] => [LabAnalyser 5.0, GlucoseGateway 4.4, ClinicalSystem 2.0] not NOT_CLINICAL,
-        Strong, "Sends laboratory results as '{}' (ASTM)", "CLSI LIS2-A2";
+        Medium, "Speaks with the laboratory as '{}', a blood gas analyser of the ward", "makers' catalogues";
+    // Analysers and information systems both send headers: what follows tells them apart.
+    [AstmSender] ["^*"] => [LabAnalyser 2.0, GlucoseGateway 1.5, ClinicalSystem 2.0] not NOT_CLINICAL,
+        Medium, "Speaks with the laboratory as '{}' (ASTM)", "CLSI LIS2-A2";
+    [AstmSends] ["^results$"] => [LabAnalyser 5.0, GlucoseGateway 4.4, ClinicalSystem 2.0] not NOT_CLINICAL,
+        Strong, "Sends laboratory results (ASTM)", "CLSI LIS2-A2 6.1";
+    [AstmSends] ["^query$"] => [LabAnalyser 4.5, GlucoseGateway 3.0, ClinicalSystem 2.0] not NOT_CLINICAL,
+        Medium, "Asks for the tests of a sample (ASTM)", "CLSI LIS2-A2 6.1";
+    [AstmSends] ["^orders$"] => [ClinicalSystem 6.5, LabAnalyser -2.0] not THINGS,
+        Medium, "Sends laboratory orders (ASTM)", "CLSI LIS2-A2 6.1";
     [Client] ["^astm$" "^lis2*" "^lis0*"] => [LabAnalyser 4.0, GlucoseGateway 3.0, ClinicalSystem 3.0] not NOT_CLINICAL,
         Medium, "Opens laboratory conversations (ASTM)", "CLSI LIS01-A2";
     [Server] ["^astm$" "^lis2*" "^lis0*"] => [ClinicalSystem 4.5, LabAnalyser 4.0] not THINGS,
