@@ -255,6 +255,11 @@ fn laboratory_and_record() {
         ],
         Role::NurseCall,
     );
+    check(&[(Client, "espa-x")], Role::NurseCall);
+    // The one that calls are told to may be a telephone system or a pager's as well.
+    let told = answer(&[(Server, "espa-x")]);
+    assert_eq!(told.role, None);
+    assert_eq!(told.roles.first(), Some(&Role::NurseCall));
 }
 
 #[test]

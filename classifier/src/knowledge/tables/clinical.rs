@@ -175,6 +175,12 @@ rules! {
     [Client] ["^medibus$"] => [CentralStation 2.0, DeviceGateway 3.0, ClinicalSystem 2.5] not THINGS,
         Medium, "Collects measurements over MEDIBUS", "Draeger MEDIBUS.X";
 
+    // Fire alarms and other technical alarms are handed on in it too.
+    [Client] ["^espa-x$"] => [NurseCall 6.8, BuildingControl 2.5] not THINGS,
+        Medium, "Hands on calls and alarms, as nurse call systems do (ESPA-X)", "ESPA-X 1.00";
+    [Server] ["^espa-x$"] => [NurseCall 5.0, NetworkInfrastructure 3.0, ClinicalSystem 2.0] not THINGS,
+        Medium, "Takes calls and alarms for staff (ESPA-X)", "ESPA-X 1.00";
+
     // Conversations by port, where a maker states it. Hints: anybody may use a port.
     [OpaqueClient] ["^tcp/3613$" "^udp/3613$"] => [InfusionPump 5.0] not NOBODY,
         Medium, "Calls port 3613, as BD Alaris pumps call their server", "CSAF icsma-23-194-01; IANA 3613";
