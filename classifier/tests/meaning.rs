@@ -111,7 +111,7 @@ fn bedside() {
     check(
         &[
             (Hl7Sends, "ORU^R01"),
-            (Hl7Device, "MDC_DEV_PUMP_INFUS_VMD"),
+            (Hl7Device, "MDC_DEV_PUMP_INFUS_MDS"),
             (Client, "hl7"),
         ],
         Role::InfusionPump,

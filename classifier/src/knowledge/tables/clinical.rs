@@ -94,21 +94,22 @@ rules! {
         Medium, "Speaks HL7 as patient-care devices do ({})", "IHE PCD TF-2";
     [Hl7Profile] ["lab-##*" "ihe_lab*" "law"] => [LabAnalyser 4.0] not NOT_CLINICAL,
         Medium, "Speaks HL7 as laboratory analysers do ({})", "IHE PaLM TF-2b";
+    // It proves nothing: a gateway that speaks for one device sends the same.
     [Hl7Device] ["mdc_dev_pump_infus*" "mdc_dev_pump_syringe*"] =>
         [InfusionPump 7.0, DeviceGateway 3.5] not NOT_CLINICAL,
-        Strong, "Reports the observations of an infusion pump ({})", "ISO/IEEE 11073-10101";
-    [Hl7Device] ["mdc_dev_sys_pt_vent*" "mdc_dev_sys_vent*" "mdc_dev_vent*"] =>
+        Medium, "Reports the observations of an infusion pump ({})", "ISO/IEEE 11073-10101";
+    [Hl7Device] ["mdc_dev_sys_pt_vent*" "mdc_dev_sys_vent*" "mdc_dev_vent*" "mdc_dev_regul_vol_vent*"] =>
         [Ventilator 7.0, DeviceGateway 3.5] not NOT_CLINICAL,
-        Strong, "Reports the observations of a ventilator ({})", "ISO/IEEE 11073-10101";
-    [Hl7Device] ["mdc_dev_sys_anesth*" "mdc_dev_anesth*"] =>
+        Medium, "Reports the observations of a ventilator ({})", "ISO/IEEE 11073-10101";
+    [Hl7Device] ["mdc_dev_sys_anesth*" "mdc_dev_anesth*" "mdc_dev_generator_anesth*"] =>
         [AnaesthesiaMachine 7.0, DeviceGateway 3.5] not NOT_CLINICAL,
-        Strong, "Reports the observations of an anaesthesia machine ({})", "ISO/IEEE 11073-10101";
-    [Hl7Device] ["mdc_dev_mon_physio*" "mdc_dev_mon_pt*" "mdc_dev_ecg*" "mdc_dev_meter_press*" "mdc_dev_analy_sat_o2*"] =>
+        Medium, "Reports the observations of an anaesthesia machine ({})", "ISO/IEEE 11073-10101";
+    [Hl7Device] ["mdc_dev_mon_physio*" "mdc_dev_mon_pt*" "mdc_dev_meter_physio*" "mdc_dev_ecg*" "mdc_dev_meter_press*" "mdc_dev_analy_sat_o2*"] =>
         [PatientMonitor 6.5, DeviceGateway 3.5, CentralStation 3.5, Telemetry 2.5] not NOT_CLINICAL,
-        Strong, "Reports the observations of a patient monitor ({})", "ISO/IEEE 11073-10101";
+        Medium, "Reports the observations of a patient monitor ({})", "ISO/IEEE 11073-10101";
     [Hl7Device] ["mdc_dev_dialy*" "mdc_dev_hemodialy*" "mdc_dev_sys_dialy*"] =>
         [Dialysis 7.0, DeviceGateway 3.0] not NOT_CLINICAL,
-        Strong, "Reports the observations of a dialysis machine ({})", "ISO/IEEE 11073-10101";
+        Medium, "Reports the observations of a dialysis machine ({})", "ISO/IEEE 11073-10101";
     [Client] ["^hl7" "^mllp$"] =>
         [ClinicalSystem 1.5, PatientMonitor 1.0, InfusionPump 1.0, LabAnalyser 1.0, DeviceGateway 1.0, CentralStation 1.0, MedicationCabinet 1.0, Ventilator 1.0, AnaesthesiaMachine 1.0, Dialysis 1.0, Telemetry 1.0, GlucoseGateway 1.0] not THINGS,
         Medium, "Sends HL7 messages", "HL7 MLLP";
