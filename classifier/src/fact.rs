@@ -167,7 +167,7 @@ fields! {
     Hl7Sends = "hl7.sends";
     /// MSH-9 of messages it receives.
     Hl7Receives = "hl7.receives";
-    /// Type of the device the observations come from, an MDC code: `MDC_DEV_PUMP_INFUS_VMD`.
+    /// Type of the device the observations come from (OBX-3), an MDC code: `MDC_DEV_PUMP_INFUS_MDS`.
     Hl7Device = "hl7.device-type";
     /// MSH-12.
     Hl7Version = "hl7.version";
@@ -187,6 +187,8 @@ fields! {
     SdcDevice = "sdc.device";
     /// Sender name of the ASTM header record (field 5).
     AstmSender = "astm.sender";
+    /// What the ASTM messages it sends hold: `results`, `orders` or `query`.
+    AstmSends = "astm.sends";
     /// HEL.R01 identity as `vendor=…`, `model=…`, `serial=…`, `software=…`.
     PoctHello = "poct1a.hello";
     /// Name and services of a GE Unity RWHAT announcement.

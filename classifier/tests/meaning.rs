@@ -112,7 +112,7 @@ fn bedside() {
     check(
         &[
             (Hl7Sends, "ORU^R01"),
-            (Hl7Device, "MDC_DEV_PUMP_INFUS_VMD"),
+            (Hl7Device, "MDC_DEV_PUMP_INFUS_MDS"),
             (Client, "hl7"),
         ],
         Role::InfusionPump,
@@ -198,6 +198,32 @@ fn laboratory_and_record() {
         &[(AstmSender, "cobas c311^1"), (Client, "astm")],
         Role::LabAnalyser,
     );
+    // Whoever sends results proves it; who only says a name, or answers with orders, does not.
+    let results = answer(&[
+        (AstmSender, "cobas c311^1"),
+        (AstmSends, "results"),
+        (Client, "astm"),
+    ]);
+    assert_eq!(results.role, Some(Role::LabAnalyser));
+    assert!(results.may_enforce);
+    let system = [
+        (AstmSender, "HOST^1"),
+        (AstmSends, "orders"),
+        (Server, "astm"),
+    ];
+    check(&system, Role::ClinicalSystem);
+    undecided(
+        &[(AstmSender, "HOST^1"), (Server, "astm")],
+        &[Role::ClinicalSystem, Role::LabAnalyser],
+    );
+    check(
+        &[
+            (AstmSender, "HOST^1"),
+            (AstmSends, "orders"),
+            (Client, "astm"),
+        ],
+        Role::ClinicalSystem,
+    );
     check(
         &[
             (Hl7Sends, "OUL^R22^OUL_R22"),
@@ -230,6 +256,11 @@ fn laboratory_and_record() {
         ],
         Role::NurseCall,
     );
+    check(&[(Client, "espa-x")], Role::NurseCall);
+    // The one that calls are told to may be a telephone system or a pager's as well.
+    let told = answer(&[(Server, "espa-x")]);
+    assert_eq!(told.role, None);
+    assert_eq!(told.roles.first(), Some(&Role::NurseCall));
 }
 
 #[test]

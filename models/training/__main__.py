@@ -51,7 +51,9 @@ def main():
         ("Real devices", REAL, evaluate.Table(trained, lambda c: c.real, seed)),
         ("Emulated devices", EMULATED, evaluate.Table(trained, lambda c: not c.real, seed)),
     ]
-    files = {p.name: hashlib.sha256(p.read_bytes()).hexdigest() for p in folder.iterdir() if p.is_file()}
+    # The manifest is made of these files afterwards, and signed.
+    written = [p for p in folder.iterdir() if p.is_file() and p.stem != "manifest"]
+    files = {p.name: hashlib.sha256(p.read_bytes()).hexdigest() for p in written}
     Path(plan["report"]).write_text(report.report(tables, sets, trained, seed))
     document = report.card(tables, sets, trained, model, seed, files)
     Path(plan["card"]).write_text(json.dumps(document, indent=1, ensure_ascii=False) + "\n")

@@ -55,7 +55,7 @@ def chances(evidence, opinion, calibration, names):
 
 
 def answer(evidence, opinion, calibration, names):
-    """The role that is named, or None; the set; and the probability of the best role."""
+    """The role that is named, or None; the set; the best role and its probability."""
     probabilities = chances(evidence, opinion, calibration, names)[:-1]
     allowed = [calibration.quantiles.get(name, calibration.quantile) for name in names]
     chosen = [i for i, p in enumerate(probabilities) if 1 - p <= allowed[i]]
@@ -69,4 +69,4 @@ def answer(evidence, opinion, calibration, names):
         enter = calibration.enter if speaks else calibration.enter_alone
         if probabilities[chosen[0]] >= enter:
             named = role
-    return named, [names[i] for i in chosen], float(probabilities[best])
+    return named, [names[i] for i in chosen], names[best], float(probabilities[best])

@@ -2,6 +2,7 @@
 
 from collections import Counter
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
 
@@ -28,11 +29,17 @@ class Trained:
 
 
 class Table:
-    """Results of one set of captures, real or emulated."""
+    """Results of one set of captures, real or emulated. What was measured once is kept: report and
+    card ask for the same."""
 
     def __init__(self, trained, chosen, seed):
         self.trained, self.seed = trained, seed
         self.chosen = [i for i, capture in enumerate(trained.captures) if chosen(capture)]
+
+    @property
+    def real(self):
+        """Whether none of them is emulated."""
+        return all(self.trained.captures[i].real for i in self.chosen)
 
     def units(self):
         return sorted({self.trained.captures[i].unit for i in self.chosen})
@@ -57,6 +64,7 @@ class Table:
         units = [self.trained.captures[i].unit for i in indices]
         return measure.with_interval(metric, units, items, self.seed)
 
+    @cache
     def type_scores(self, split, depth):
         found = self.types(split, depth)
         if not found:
@@ -73,6 +81,7 @@ class Table:
             "recall": measure.recall(*zip(*pairs)),
         }
 
+    @cache
     def rejection(self, depth):
         """Unknown types taken for known ones, at what the decision uses and at given coverages."""
         known, unknown = self.types("session", depth), self.types("model", depth)
@@ -92,8 +101,10 @@ class Table:
             scores[coverage] = float(np.mean(outside <= np.quantile(inside, coverage)))
         return scores
 
+    @cache
     def roles(self, split, depth, way):
-        """Truth and role named by one way of deciding, for each capture."""
+        """Of each capture the truth, the role named by one way of deciding, the roles that stay
+        possible, the best one and its probability."""
         captures, trained = self.trained.captures, self.trained
         found = []
         for i in self._items(split, depth):
@@ -101,13 +112,13 @@ class Table:
             evidence = captures[i].at(depth).evidence
             if way == "model only, always answering":
                 chances = look.role_chances(1.0)
-                named, sure = max(sorted(chances), key=chances.get), max(chances.values())
-                options = [named]
+                named = best = max(sorted(chances), key=chances.get)
+                options, sure = [named], chances[best]
             else:
                 said = {} if way == "model only" else evidence
                 voice = None if way == "evidence only" else opinion
-                named, options, sure = answer(said, voice, trained.calibration, trained.roles)
-            found.append((i, captures[i].role, named or UNKNOWN, options, sure))
+                named, options, best, sure = answer(said, voice, trained.calibration, trained.roles)
+            found.append((i, captures[i].role, named or UNKNOWN, options, best, sure))
         return found
 
     def lone_roles(self, split):
@@ -121,6 +132,7 @@ class Table:
             groups.setdefault(capture.role, set()).add(group(capture))
         return {role for role, found in groups.items() if len(found) == 1}
 
+    @cache
     def role_scores(self, split, depth, way):
         found = self.roles(split, depth, way)
         if not found:
@@ -133,7 +145,7 @@ class Table:
         if lone:
             learnable = self._summary(lambda items: measure.macro_f1(*zip(*items), without=lone), indices, pairs)
         wrong = [named not in (true, UNKNOWN) for true, named in pairs]
-        sets = [(true, options) for _, true, _, options, _ in found if options]
+        sets = [(true, options) for _, true, _, options, *_ in found if options]
         return {
             "captures": len(found),
             "macro F1": f1,
@@ -143,7 +155,7 @@ class Table:
             "wrong": self._summary(lambda items: float(np.mean(items)), indices, wrong),
             "set holds the truth": float(np.mean([t in o for t, o in sets])) if sets else None,
             "calibration error": measure.calibration_error(
-                [s for *_, s in found], [true == max(o, default=UNKNOWN, key=lambda r: r == true) for _, true, _, o, _ in found]
+                [sure for *_, sure in found], [true == best for _, true, _, _, best, _ in found]
             ),
             "recall": measure.recall(*zip(*pairs)),
             "mistakes": Counter((self.trained.captures[i].kind, n) for i, t, n, *_ in found if n not in (t, UNKNOWN)),
@@ -168,7 +180,9 @@ class Table:
         }
 
     def changes(self, split):
-        """Changes from one named role to another, for a device and day of traffic."""
+        """Changes from one named role to another between the depths, for a device and day of
+        traffic. Without the hysteresis of the gateway, which looks once a second and must see a role
+        several times: what devices said is known here at the depths only."""
         changes, days = 0, 0.0
         by_depth = {d: {i: n for i, _, n, *_ in self.roles(split, d, "fused")} for d in DEPTHS}
         for i in self._items(split, None):

@@ -10,7 +10,21 @@ SPLITS = {
     "model": "unseen type (leave one out)",
     "maker": "unseen maker (leave one out)",
 }
+KNOWN_TYPES = ("session", "unit", "time")
+"""Splits in which the type of a capture is among those trained on."""
 NOUNS = {"model": "type", "maker": "maker"}
+NO_EMULATED = {
+    "unit": "each recording of the ward has units of its own: its new sessions are new units",
+    "time": "recordings of the ward are made by seeds and have no order in time",
+}
+"""Why a split is not measured on emulated devices."""
+CHANGES = (
+    "Changes are those from one role to another between the answers after 20, 60, 300 and all packets, "
+    "without the hysteresis of the gateway, which looks once a second and names a role that nothing proves "
+    "only after three looks in a row: what devices said from second to second is not in the data. Captures "
+    "last minutes and begin when a device is switched on, so a day of them is no usual day."
+)
+NO_EMULATED_TYPES = "types of emulated devices are no products and are never named"
 WAYS = ("fused", "evidence only", "model only", "model only, always answering")
 
 
@@ -43,6 +57,19 @@ def table(header, rows):
     return lines + ["| " + " | ".join(map(str, row)) + " |" for row in rows] + [""]
 
 
+def unmeasured(results, split):
+    """What stands in place of figures: "not measured" and why."""
+    why = "no captures for it"
+    if not results.real:
+        why = NO_EMULATED.get(split, why)
+    return f"not measured: {why}"
+
+
+def without_figures(header, first):
+    """A row of a table that says only what `first` does."""
+    return [*first, *["–"] * (len(header) - len(first))]
+
+
 def counted(counter):
     return ", ".join(f"{a} as {b} ({n})" for (a, b), n in sorted(counter.items())) or "none"
 
@@ -50,7 +77,7 @@ def counted(counter):
 def types(results):
     lines = ["### Type", ""]
     rows = []
-    for split in ("session", "unit", "time"):
+    for split in KNOWN_TYPES:
         for depth in DEPTHS:
             scores = results.type_scores(split, depth)
             if scores:
@@ -108,25 +135,33 @@ def rejection(results):
 
 def roles(results):
     lines = ["### Role", ""]
+    header = [
+        "split", "way", "packets", "macro F1 (95 %)", "named", "wrong role (95 %)", "set holds the truth", "ECE",
+    ]
     rows = []
     for split in SPLITS:
-        for way in WAYS:
-            for depth in (20, None):
-                scores = results.role_scores(split, depth, way)
-                if scores:
-                    rows.append([
-                        SPLITS[split], way, depth_name(depth), interval(scores["macro F1"]),
-                        percent(scores["coverage"]), percents(scores["wrong"]),
-                        percent(scores["set holds the truth"]),
-                    ])
-    header = ["split", "way", "packets", "macro F1 (95 %)", "named", "wrong role (95 %)", "set holds the truth"]
+        found = [(way, depth, results.role_scores(split, depth, way)) for way in WAYS for depth in DEPTHS]
+        if not any(scores for *_, scores in found):
+            rows.append(without_figures(header, [SPLITS[split], unmeasured(results, split)]))
+        for way, depth, scores in found:
+            if scores:
+                rows.append([
+                    SPLITS[split], way, depth_name(depth), interval(scores["macro F1"]),
+                    percent(scores["coverage"]), percents(scores["wrong"]),
+                    percent(scores["set holds the truth"]), number(scores["calibration error"]),
+                ])
     lines += table(header, rows)
+    lines += ["ECE: how far the probability of the best role and how often it is right are apart.", ""]
     for split in ("model", "maker"):
         scores = results.role_scores(split, None, "fused")
         if scores:
             recalls = ", ".join(f"{role} {percent(value)}" for role, value in scores["recall"].items())
-            lines += [f"Fused, {SPLITS[split]}, whole captures: recall {recalls}. "
-                      f"Mistakes: {counted(scores['mistakes'])}.", ""]
+            lines += [f"Fused, {SPLITS[split]}, whole captures: recall {recalls}.", ""]
+            mistakes = ", ".join(
+                f"{depth_name(depth)} packets: {counted(found['mistakes'])}"
+                for depth in DEPTHS if (found := results.role_scores(split, depth, "fused"))
+            )
+            lines += [f"Mistakes, {SPLITS[split]}: {mistakes}.", ""]
             if scores["lone"]:
                 lone = ", ".join(sorted(scores["lone"]))
                 lines += [f"Macro F1 over the roles that have another {NOUNS[split]} to learn from, that is "
@@ -144,21 +179,24 @@ def role_baselines(results):
 
 
 def pace(results):
-    rows = []
-    for split in ("session", "model"):
-        time, changes = results.time_to_decision(split), results.changes(split)
-        if time:
-            rows.append([
-                SPLITS[split], percent(time["named"]),
-                " / ".join(f"{p:.0f}" for p in time["packets"]),
-                " / ".join(f"{s:.1f}" for s in time["seconds"]),
-                f"{changes['changes']} in {changes['device-days']:.2f}",
-            ])
     header = [
-        "split", "ever named right", "packets until then (median / 90 %)",
-        "seconds (median / 90 %)", "role changes in device-days",
+        "split", "ever named right", "packets until then (median / 90 %)", "seconds (median / 90 %)",
+        "role changes in device-days", "a device and day",
     ]
-    return ["### Time to decision", "", *table(header, rows)] if rows else []
+    rows = []
+    for split in SPLITS:
+        time, changes = results.time_to_decision(split), results.changes(split)
+        if not time:
+            rows.append(without_figures(header, [SPLITS[split], unmeasured(results, split)]))
+            continue
+        rows.append([
+            SPLITS[split], percent(time["named"]),
+            " / ".join(f"{p:.0f}" for p in time["packets"]),
+            " / ".join(f"{s:.1f}" for s in time["seconds"]),
+            f"{changes['changes']} in {changes['device-days']:.2f}",
+            f"{changes['a device and day']:.1f}",
+        ])
+    return ["### Time to decision", "", *table(header, rows), CHANGES, ""]
 
 
 def section(title, note, results):
@@ -170,8 +208,11 @@ def section(title, note, results):
     lines += [f"{len(captures)} captures of {len(results.units())} units, {len(kinds)} types, "
               f"{len({c.role for c in captures})} roles, {len({c.maker for c in captures})} makers "
               "by the registry of addresses.", ""]
-    if all(capture.real for capture in captures):
+    if results.real:
         lines += [*types(results), *type_baselines(results), *rejection(results)]
+    else:
+        lines += ["### Type", "", f"Not measured: {NO_EMULATED_TYPES}.", ""]
+        lines += ["### Unknown types", "", f"Not measured: {NO_EMULATED_TYPES}.", ""]
     return [*lines, *roles(results), *pace(results)]
 
 
@@ -216,7 +257,7 @@ def card(tables, sets, trained, model, seed, files):
     """CycloneDX 1.6 with a model card."""
     metrics = []
 
-    def metric(kind, value, part, bounds=None):
+    def metric(kind, value, bounds, part):
         entry = {"type": kind, "value": f"{value:.4f}", "slice": part}
         if bounds is not None:
             entry["confidenceInterval"] = {"lowerBound": f"{bounds[0]:.4f}", "upperBound": f"{bounds[1]:.4f}"}
@@ -225,25 +266,36 @@ def card(tables, sets, trained, model, seed, files):
     for title, _, results in tables:
         if not results.chosen:
             continue
-        named = all(results.trained.captures[i].real for i in results.chosen)
-        for depth in (20, None):
+        for depth in DEPTHS:
             part = f"{title}, {depth_name(depth)} packets"
-            scores = results.type_scores("session", depth) if named else None
-            if scores:
-                value, bounds = scores["macro F1"]
-                metric("type macro F1", value, f"{part}, new session", bounds)
-                metric("expected calibration error", scores["calibration error"], f"{part}, new session")
-            refused = results.rejection(depth) if named else None
-            if refused:
-                value, bounds = refused["taken for known"]
-                metric("unknown types taken for known", value, part, bounds)
-            for split in ("model", "maker"):
-                scores = results.role_scores(split, depth, "fused")
+            for split in KNOWN_TYPES if results.real else ():
+                scores = results.type_scores(split, depth)
                 if scores:
-                    metric("role macro F1, fused", scores["macro F1"][0], f"{part}, {SPLITS[split]}", scores["macro F1"][1])
-                    value, bounds = scores["macro F1, learnable"]
-                    metric("role macro F1, fused, roles with another to learn from", value, f"{part}, {SPLITS[split]}", bounds)
-                    metric("wrong role, fused", scores["wrong"][0], f"{part}, {SPLITS[split]}", scores["wrong"][1])
+                    metric("type macro F1", *scores["macro F1"], f"{part}, {SPLITS[split]}")
+                    metric("types named", scores["coverage"], None, f"{part}, {SPLITS[split]}")
+                    metric("expected calibration error, types", scores["calibration error"], None, f"{part}, {SPLITS[split]}")
+            refused = results.rejection(depth) if results.real else None
+            if refused:
+                metric("unknown types taken for known", *refused["taken for known"], part)
+            for split in SPLITS:
+                scores = results.role_scores(split, depth, "fused")
+                if not scores:
+                    continue
+                place = f"{part}, {SPLITS[split]}"
+                metric("role macro F1, fused", *scores["macro F1"], place)
+                if scores["lone"]:
+                    metric("role macro F1, fused, roles with another to learn from", *scores["macro F1, learnable"], place)
+                metric("roles named, fused", scores["coverage"], None, place)
+                metric("wrong role, fused", *scores["wrong"], place)
+                metric("expected calibration error, roles, fused", scores["calibration error"], None, place)
+        for split in SPLITS:
+            time = results.time_to_decision(split)
+            place = f"{title}, {SPLITS[split]}"
+            if time:
+                metric("ever named right, fused", time["named"], None, place)
+                for unit in ("packets", "seconds"):
+                    for name, value in zip(("median", "90 %"), time[unit]):
+                        metric(f"time to decision, {unit}, {name}", value, None, place)
     datasets = [
         {
             "type": "dataset",
@@ -262,6 +314,10 @@ def card(tables, sets, trained, model, seed, files):
             "name": "wardline",
             "description": "What a device is, from 64 numbers of its traffic and from what it says of itself",
             "hashes": [{"alg": "SHA-256", "content": files["model.onnx"]}],
+            "components": [
+                {"type": "file", "name": name, "hashes": [{"alg": "SHA-256", "content": digest}]}
+                for name, digest in sorted(files.items())
+            ],
             "modelCard": {
                 "modelParameters": {
                     "approach": {"type": "supervised"},

@@ -33,6 +33,13 @@ IN1|1|POLICY99|INS|INSURER||||||||||DOE^JANE|SEL|19700101\r\x1c\r";
 const ORU_WITH_LINE_FEEDS: &[u8] =
     b"MSH|^~\\&|MON1|WARD|ENGINE|HOSPITAL|20250101||ORU^R01|8|P|2.6||||\n\
 PID|1||MRN4711||DOE^JANE||19700101\nOBX|1|NM|147842||72\r";
+/// A pump's observation, with the patient where values are and where a code should be.
+const OBSERVATION: &[u8] =
+    b"\x0bMSH|^~\\&|PUMP1|WARD|ENGINE|HOSPITAL|20250101||ORU^R01^ORU_R01|9|P|2.6\r\
+PID|||MRN4711^^^WARD^MR||DOE^JANE^A||19700101\rPV1||I|ICU^12||||7^PHYSICIAN^TEST\r\
+OBX|1||69985^MDC_DEV_PUMP_INFUS_MDS^MDC|1.0.0.0|DOE^JANE||||||X|||||nurse7\r\
+OBX|2|PN|67883^MDC_ATTR_PT_NAME^MDC|1.0.0.1|DOE^JANE||||||R\r\
+OBX|3|ST|TEST0001^DOE^MDC|1.0.0.2|MRN4711||||||R\r\x1c\r";
 const ACK: &[u8] = b"\x0bMSH|^~\\&|ENGINE|HOSPITAL|ADT1|HOSPITAL|20250101||ACK|9|P|2.5.1\r\
 MSA|AA|7\rPID|1||MRN4711||DOE^JANE\r\x1c\r";
 const ASTM: &[u8] = b"\x05\x021H|\\^&|||ANALYSER^1|||||LIS||P|LIS2-A|20250101120000\r\x0355\r\n\
@@ -56,6 +63,7 @@ const STORE_ACCEPT: &[u8] = include_bytes!("parsers/clinical/testdata/pynetdicom
 const TALKS: &[(&[u8], &[u8], u16)] = &[
     (ADT, ACK, 2575),
     (ORU_WITH_LINE_FEEDS, ACK, 6661),
+    (OBSERVATION, ACK, 2575),
     (ASTM, b"\x06\x06\x06\x06", 5000),
     (ASTM, ASTM_QUERY, 5000),
     (POCT, POCT_ANSWER, 3001),

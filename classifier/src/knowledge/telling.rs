@@ -162,9 +162,10 @@ pub(super) const fn telling(field: Field) -> Telling {
         Field::SdcDevice => (Bedside, "Describes itself with '{}'", Some((1.0, Medium))),
         Field::AstmSender => (
             Bedside,
-            "Sends laboratory results as '{}'",
+            "Speaks with the laboratory as '{}'",
             Some((1.0, Medium)),
         ),
+        Field::AstmSends => (Bedside, "Sends laboratory {} (ASTM)", None),
         Field::PoctHello => (
             Bedside,
             "Introduces itself with '{}' in POCT1-A",

@@ -7,6 +7,8 @@
 
 pub(crate) mod interrupt;
 mod live;
+mod naming;
+mod privacy;
 mod report;
 
 use std::fs;
@@ -97,6 +99,8 @@ struct Score {
     allowed: Vec<Allowed>,
     attacks: Vec<attacks::Outcome>,
     loss: Loss,
+    /// When devices got their names.
+    named: naming::Times,
 }
 
 impl Score {
@@ -216,6 +220,7 @@ impl Stage {
         let results = thread::scope(|scope| {
             let exchanges = scope.spawn(|| exchange_all(ward, &over, interrupt, score));
             let stream = scope.spawn(|| stream_all(ward, &over, score));
+            let names = scope.spawn(|| watch_names(ward, &over, interrupt, score));
             let attacks = scope.spawn(|| {
                 let result = attack_all(ward, end.is_none(), interrupt, score);
                 attacked.store(true, Ordering::Relaxed);
@@ -227,7 +232,12 @@ impl Stage {
                     interrupt.wait(REFRESH);
                 }
             }
-            [exchanges.join(), stream.join(), attacks.join()]
+            [
+                exchanges.join(),
+                stream.join(),
+                names.join(),
+                attacks.join(),
+            ]
         });
         for result in results {
             let result = result.ok().context("a part of the play panicked")?;
@@ -240,7 +250,8 @@ impl Stage {
     }
 
     fn report(&self, score: Score) -> Result<Report> {
-        Report::new(score, &self.control, &self.management, self.ward_up)
+        let ward = self.ward()?;
+        Report::new(score, ward, &self.control, &self.management, self.ward_up)
     }
 
     fn strike(mut self) -> Result<()> {
@@ -302,6 +313,21 @@ fn stream_all(ward: &Ward, over: &dyn Fn() -> bool, score: &Mutex<Score>) -> Res
     while !over() {
         let piece = loss::start(ward, PIECE_S)?.finish()?;
         held(score).loss.add(&piece);
+    }
+    Ok(())
+}
+
+/// Notes who has got a name, until it is over.
+fn watch_names(
+    ward: &Ward,
+    over: &dyn Fn() -> bool,
+    interrupt: &Interrupt,
+    score: &Mutex<Score>,
+) -> Result<()> {
+    let control = Control::connect(&ward.control_socket())?;
+    while !over() {
+        naming::note(&mut held(score).named, &control.devices()?);
+        interrupt.wait(naming::EVERY);
     }
     Ok(())
 }

@@ -225,7 +225,8 @@ pub fn start(ward: &Ward, program: &Path, address: SocketAddr) -> Result<Managem
     })
 }
 
-fn directory(ward: &Ward) -> PathBuf {
+/// Where it keeps what it keeps.
+pub(crate) fn directory(ward: &Ward) -> PathBuf {
     ward.dir().join("management")
 }
 

@@ -189,6 +189,16 @@ fn check_report(report: &Value) -> Result<()> {
     }
     list("devices")?;
     list("flows")?;
+    ensure!(
+        report["emulated"] == true,
+        "the report does not say that its devices are emulated"
+    );
+    list("naming")?;
+    let privacy = &report["privacy"];
+    ensure!(
+        privacy["marks"].as_u64() > Some(0) && privacy["found"] == serde_json::json!([]),
+        "patients are named, or none came by: {privacy}"
+    );
     let loss = &report["loss"];
     let received = loss["received"].as_u64().unwrap_or(0);
     ensure!(

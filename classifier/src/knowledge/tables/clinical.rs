@@ -94,21 +94,22 @@ rules! {
         Medium, "Speaks HL7 as patient-care devices do ({})", "IHE PCD TF-2";
     [Hl7Profile] ["lab-##*" "ihe_lab*" "law"] => [LabAnalyser 4.0] not NOT_CLINICAL,
         Medium, "Speaks HL7 as laboratory analysers do ({})", "IHE PaLM TF-2b";
+    // It proves nothing: a gateway that speaks for one device sends the same.
     [Hl7Device] ["mdc_dev_pump_infus*" "mdc_dev_pump_syringe*"] =>
         [InfusionPump 7.0, DeviceGateway 3.5] not NOT_CLINICAL,
-        Strong, "Reports the observations of an infusion pump ({})", "ISO/IEEE 11073-10101";
-    [Hl7Device] ["mdc_dev_sys_pt_vent*" "mdc_dev_sys_vent*" "mdc_dev_vent*"] =>
+        Medium, "Reports the observations of an infusion pump ({})", "ISO/IEEE 11073-10101";
+    [Hl7Device] ["mdc_dev_sys_pt_vent*" "mdc_dev_sys_vent*" "mdc_dev_vent*" "mdc_dev_regul_vol_vent*"] =>
         [Ventilator 7.0, DeviceGateway 3.5] not NOT_CLINICAL,
-        Strong, "Reports the observations of a ventilator ({})", "ISO/IEEE 11073-10101";
-    [Hl7Device] ["mdc_dev_sys_anesth*" "mdc_dev_anesth*"] =>
+        Medium, "Reports the observations of a ventilator ({})", "ISO/IEEE 11073-10101";
+    [Hl7Device] ["mdc_dev_sys_anesth*" "mdc_dev_anesth*" "mdc_dev_generator_anesth*"] =>
         [AnaesthesiaMachine 7.0, DeviceGateway 3.5] not NOT_CLINICAL,
-        Strong, "Reports the observations of an anaesthesia machine ({})", "ISO/IEEE 11073-10101";
-    [Hl7Device] ["mdc_dev_mon_physio*" "mdc_dev_mon_pt*" "mdc_dev_ecg*" "mdc_dev_meter_press*" "mdc_dev_analy_sat_o2*"] =>
+        Medium, "Reports the observations of an anaesthesia machine ({})", "ISO/IEEE 11073-10101";
+    [Hl7Device] ["mdc_dev_mon_physio*" "mdc_dev_mon_pt*" "mdc_dev_meter_physio*" "mdc_dev_ecg*" "mdc_dev_meter_press*" "mdc_dev_analy_sat_o2*"] =>
         [PatientMonitor 6.5, DeviceGateway 3.5, CentralStation 3.5, Telemetry 2.5] not NOT_CLINICAL,
-        Strong, "Reports the observations of a patient monitor ({})", "ISO/IEEE 11073-10101";
+        Medium, "Reports the observations of a patient monitor ({})", "ISO/IEEE 11073-10101";
     [Hl7Device] ["mdc_dev_dialy*" "mdc_dev_hemodialy*" "mdc_dev_sys_dialy*"] =>
         [Dialysis 7.0, DeviceGateway 3.0] not NOT_CLINICAL,
-        Strong, "Reports the observations of a dialysis machine ({})", "ISO/IEEE 11073-10101";
+        Medium, "Reports the observations of a dialysis machine ({})", "ISO/IEEE 11073-10101";
     [Client] ["^hl7" "^mllp$"] =>
         [ClinicalSystem 1.5, PatientMonitor 1.0, InfusionPump 1.0, LabAnalyser 1.0, DeviceGateway 1.0, CentralStation 1.0, MedicationCabinet 1.0, Ventilator 1.0, AnaesthesiaMachine 1.0, Dialysis 1.0, Telemetry 1.0, GlucoseGateway 1.0] not THINGS,
         Medium, "Sends HL7 messages", "HL7 MLLP";
@@ -153,9 +154,16 @@ rules! {
     [Server] ["^poct1*"] => [ClinicalSystem 6.0, GlucoseGateway 4.0] not THINGS,
         Medium, "Receives point-of-care results (POCT1-A)", "CLSI POCT1-A2";
     [AstmSender] ["gem*" "abl#*" "rapid*" "rp###*" "i-stat*" "istat*" "epoc*" "*gas*"] => [GlucoseGateway 6.8] not NOT_CLINICAL,
-        Medium, "Sends laboratory results as '{}', a blood gas analyser of the ward", "makers' catalogues";
-    [AstmSender] ["^*"] => [LabAnalyser 5.0, GlucoseGateway 4.4, ClinicalSystem 2.0] not NOT_CLINICAL,
-        Strong, "Sends laboratory results as '{}' (ASTM)", "CLSI LIS2-A2";
+        Medium, "Speaks with the laboratory as '{}', a blood gas analyser of the ward", "makers' catalogues";
+    // Analysers and information systems both send headers: what follows tells them apart.
+    [AstmSender] ["^*"] => [LabAnalyser 2.0, GlucoseGateway 1.5, ClinicalSystem 2.0] not NOT_CLINICAL,
+        Medium, "Speaks with the laboratory as '{}' (ASTM)", "CLSI LIS2-A2";
+    [AstmSends] ["^results$"] => [LabAnalyser 5.0, GlucoseGateway 4.4, ClinicalSystem 2.0] not NOT_CLINICAL,
+        Strong, "Sends laboratory results (ASTM)", "CLSI LIS2-A2 6.1";
+    [AstmSends] ["^query$"] => [LabAnalyser 4.5, GlucoseGateway 3.0, ClinicalSystem 2.0] not NOT_CLINICAL,
+        Medium, "Asks for the tests of a sample (ASTM)", "CLSI LIS2-A2 6.1";
+    [AstmSends] ["^orders$"] => [ClinicalSystem 6.5, LabAnalyser -2.0] not THINGS,
+        Medium, "Sends laboratory orders (ASTM)", "CLSI LIS2-A2 6.1";
     [Client] ["^astm$" "^lis2*" "^lis0*"] => [LabAnalyser 4.0, GlucoseGateway 3.0, ClinicalSystem 3.0] not NOT_CLINICAL,
         Medium, "Opens laboratory conversations (ASTM)", "CLSI LIS01-A2";
     [Server] ["^astm$" "^lis2*" "^lis0*"] => [ClinicalSystem 4.5, LabAnalyser 4.0] not THINGS,
@@ -167,6 +175,12 @@ rules! {
         Medium, "Answers MEDIBUS, mostly through a serial server", "Draeger MEDIBUS.X; domain notes 1a";
     [Client] ["^medibus$"] => [CentralStation 2.0, DeviceGateway 3.0, ClinicalSystem 2.5] not THINGS,
         Medium, "Collects measurements over MEDIBUS", "Draeger MEDIBUS.X";
+
+    // Fire alarms and other technical alarms are handed on in it too.
+    [Client] ["^espa-x$"] => [NurseCall 6.8, BuildingControl 2.5] not THINGS,
+        Medium, "Hands on calls and alarms, as nurse call systems do (ESPA-X)", "ESPA-X 1.00";
+    [Server] ["^espa-x$"] => [NurseCall 5.0, NetworkInfrastructure 3.0, ClinicalSystem 2.0] not THINGS,
+        Medium, "Takes calls and alarms for staff (ESPA-X)", "ESPA-X 1.00";
 
     // Conversations by port, where a maker states it. Hints: anybody may use a port.
     [OpaqueClient] ["^tcp/3613$" "^udp/3613$"] => [InfusionPump 5.0] not NOBODY,

@@ -8,9 +8,9 @@ import time
 START, END = b"\x0b", b"\x1c\r"
 
 PROFILE = "IHE_PCD_{number}^IHE PCD^1.3.6.1.4.1.19376.1.6.1.{number}.1^ISO"
-# Per kind of device: its VMD, then code, unit and range of each value (ISO/IEEE 11073-10101).
+# Per kind of device: its code, then code, unit and range of each value (ISO/IEEE 11073-10101).
 VALUES = {
-    "pump": ("69986^MDC_DEV_PUMP_INFUS_VMD^MDC", [
+    "pump": ("69985^MDC_DEV_PUMP_INFUS_MDS^MDC", [
         ("157784^MDC_FLOW_FLUID_PUMP^MDC", "265266^MDC_DIM_MILLI_L_PER_HR^MDC", 1, 250),
         ("157872^MDC_VOL_FLUID_TBI_REMAIN^MDC", "263762^MDC_DIM_MILLI_L^MDC", 10, 500),
         ("158014^MDC_PUMP_DRUG_LIB_VER^MDC", "", 1, 9)]),
@@ -20,12 +20,12 @@ VALUES = {
         ("151562^MDC_RESP_RATE^MDC", "264928^MDC_DIM_RESP_PER_MIN^MDC", 10, 25),
         ("150037^MDC_PRESS_BLD_ART_ABP_SYS^MDC", "266016^MDC_DIM_MMHG^MDC", 90, 160),
         ("150038^MDC_PRESS_BLD_ART_ABP_DIA^MDC", "266016^MDC_DIM_MMHG^MDC", 50, 95)]),
-    "anaesthesia": ("69837^MDC_DEV_GENERATOR_ANESTH_VMD^MDC", [
+    "anaesthesia": ("0^MDC_DEV_SYS_ANESTH_MDS^MDC", [
         ("152004^MDC_VOL_AWAY_TIDAL^MDC", "263762^MDC_DIM_MILLI_L^MDC", 380, 560),
         ("152432^MDC_CONC_AWAY_SEVOFL_ET^MDC", "262688^MDC_DIM_PERCENT^MDC", 1, 3),
         ("151708^MDC_CONC_AWAY_CO2_ET^MDC", "266016^MDC_DIM_MMHG^MDC", 32, 44),
         ("152196^MDC_CONC_AWAY_O2_INSP^MDC", "262688^MDC_DIM_PERCENT^MDC", 30, 60)]),
-    "ventilator": ("70001^MDC_DEV_SYS_PT_VENT_VMD^MDC", [
+    "ventilator": ("70001^MDC_DEV_SYS_PT_VENT_MDS^MDC", [
         ("151586^MDC_VENT_RESP_RATE^MDC", "264928^MDC_DIM_RESP_PER_MIN^MDC", 10, 22),
         ("151976^MDC_VENT_PRESS_AWAY_END_EXP_POS^MDC", "266048^MDC_DIM_CM_H2O^MDC", 4, 10),
         ("151868^MDC_VOL_MINUTE_AWAY^MDC", "264992^MDC_DIM_L_PER_MIN^MDC", 5, 9)]),
@@ -48,15 +48,20 @@ def header(sender, facility, receiver, kind, control, version, tail=""):
 
 def observation(player, device, control, me, wave=False):
     """An unsolicited observation (IHE PCD-01)."""
-    vmd, values = VALUES[device]
+    code_of_device, values = VALUES[device]
     profile = PROFILE.format(number="001") if me["profile"] else ""
     lines = [
         header(*me["names"], "ORU^R01^ORU_R01", control, me["version"], f"|||AL|NE|||||{profile}"),
         "PID|||TEST0001^^^WARD^MR||TEST^PATIENT",
         f"PV1||I|WARD^{me['room']}^1",
-        f"OBR|1|{control}||{vmd}|||{stamp()}",
+        f"OBR|1|{control}||{code_of_device}|||{stamp()}",
     ]
-    for number, (code, unit, low, high) in enumerate(values, 1):
+    # Devices that follow the profile say what they are in a row of its own.
+    first = 1
+    if me["profile"]:
+        lines.append(f"OBX|1||{code_of_device}|1.0.0.0|||||||X")
+        first = 2
+    for number, (code, unit, low, high) in enumerate(values, first):
         lines.append(f"OBX|{number}|NM|{code}|1.1.1.{number}|{player.rng.uniform(low, high):.1f}|"
                      f"{unit}|||||R|||{stamp()}||||{me['device']}")
     if wave:
@@ -68,13 +73,13 @@ def observation(player, device, control, me, wave=False):
 
 def alarm(player, device, control, me):
     """An alert (IHE PCD-04)."""
-    vmd, values = VALUES[device]
+    code_of_device, values = VALUES[device]
     code = player.rng.choice(values)[0]
     return [
         header(*me["names"], "ORU^R40^ORU_R40", control, me["version"],
                f"|||AL|NE|||||{PROFILE.format(number='004')}"),
         f"PV1||I|WARD^{me['room']}^1",
-        f"OBR|1|{control}||{vmd}|||{stamp()}",
+        f"OBR|1|{control}||{code_of_device}|||{stamp()}",
         "OBX|1|ST|196616^MDC_EVT_ALARM^MDC|1.1.1.1.1|Low|||||F",
         f"OBX|2|CWE|68481^MDC_ATTR_EVENT_COND^MDC|1.1.1.1.2|{code}||||||F",
         "OBX|3|ST|68484^MDC_ATTR_ALARM_PRIORITY^MDC|1.1.1.1.3|PM||||||F",

@@ -6,21 +6,24 @@ use std::time::Duration;
 
 use anyhow::Result;
 use serde::Serialize;
-use wardline_classifier::Role;
 use wardline_control::view::{ByReason, MemoryStatus, PolicyStatus, WorkerStatus};
 use wardline_control::{Counters, DeviceView, FlowView, PortStatus, SideCounters};
 
 use super::Score;
+use super::naming::{self, Naming};
+use super::privacy::{self, Privacy};
 use crate::attacks;
 use crate::control::Control;
 use crate::exchange;
-use crate::layout::{HOSTS, Host, Side};
 use crate::loss;
 use crate::mgmt::{Management, Shown};
+use crate::ward::Ward;
 
 /// Everything there is to say about one run.
 #[derive(Debug, Serialize)]
 pub struct Report {
+    /// Always: the devices of the ward are played by programs, and no figure here is of real ones.
+    emulated: bool,
     /// From the start of the gateway's process to its first look at both ports, in milliseconds.
     startup_ms: u64,
     /// From nothing to a ward that is up, gateway included, in milliseconds.
@@ -42,6 +45,10 @@ pub struct Report {
     allowed: Vec<Allowed>,
     attacks: Vec<attacks::Outcome>,
     loss: Loss,
+    /// What each device of the ward is taken for, and since when.
+    naming: Vec<Naming>,
+    /// That nothing of patients is kept or told.
+    privacy: Privacy,
     /// What is not as it should be, in words.
     faults: Vec<String>,
 }
@@ -120,12 +127,15 @@ impl Report {
     /// Asks the gateway for its side of the story.
     pub(super) fn new(
         score: Score,
+        ward: &Ward,
         control: &Control,
         management: &Management,
         ward_up: Duration,
     ) -> Result<Self> {
         let status = control.status()?;
+        let (devices, flows) = (control.devices()?, control.flows()?);
         let mut report = Self {
+            emulated: true,
             startup_ms: status.startup_ms,
             ward_up_ms: u64::try_from(ward_up.as_millis()).unwrap_or(u64::MAX),
             software_version: status.software_version,
@@ -133,8 +143,6 @@ impl Report {
             memory: status.memory,
             workers: status.workers,
             policy: status.policy,
-            devices: control.devices()?,
-            flows: control.flows()?,
             management: management.shown()?,
             verdicts: sum(
                 &status.counters.ward.by_reason,
@@ -145,6 +153,10 @@ impl Report {
             allowed: score.allowed,
             attacks: score.attacks,
             loss: score.loss,
+            naming: naming::all(&score.named, &devices),
+            privacy: privacy::search(ward, management, &devices, &flows)?,
+            devices,
+            flows,
             faults: Vec::new(),
         };
         report.faults = report.find_faults();
@@ -185,40 +197,10 @@ impl Report {
         if !self.counters_add_up {
             faults.push("frames in are not frames out plus drops".to_owned());
         }
-        let devices = HOSTS.iter().filter(|host| host.side == Side::Ward);
-        faults.extend(devices.filter_map(|host| self.misnamed(host)));
+        let found = self.privacy.found.iter();
+        faults.extend(found.map(|place| format!("a patient is named: {place}")));
+        faults.extend(naming::faults(&self.naming));
         faults
-    }
-
-    /// What is wrong with the name the gateway gives a device. "Unknown" is not wrong, nor is a
-    /// choice; another role is, and so is a name without a word of evidence.
-    fn misnamed(&self, host: &Host) -> Option<String> {
-        let seen = self
-            .devices
-            .iter()
-            .find(|d| d.key.mac.to_string() == host.mac);
-        let Some(identity) = seen.and_then(|device| device.identity.as_ref()) else {
-            return Some(format!("nobody looked at what {} is", host.name));
-        };
-        let expected = host.role.map(Role::name);
-        match &identity.role {
-            Some(role) if Some(role.as_str()) != expected => Some(format!(
-                "{} is taken for a {role} and is a {}",
-                host.name,
-                expected.unwrap_or("thing without a role")
-            )),
-            _ if identity.evidence.is_empty() => {
-                Some(format!("there is no evidence of what {} is", host.name))
-            }
-            _ => None,
-        }
-    }
-
-    /// How many devices of the ward have their role.
-    fn named(&self) -> usize {
-        let named =
-            |device: &&DeviceView| device.identity.as_ref().is_some_and(|i| i.role.is_some());
-        self.devices.iter().filter(named).count()
     }
 }
 
@@ -265,10 +247,14 @@ impl fmt::Display for Report {
         writeln!(f, "stream  {sent} sent, {received} received, {lost} lost")?;
         writeln!(
             f,
-            "start   {} ms, {} devices, {} of them with a role",
+            "start   {} ms, {} devices, {} of the {} of the ward with their role (emulated)",
             self.startup_ms,
             self.devices.len(),
-            self.named()
+            self.naming
+                .iter()
+                .filter(|naming| naming.is_right())
+                .count(),
+            self.naming.len()
         )?;
         let Shown { devices, .. } = self.management;
         writeln!(f, "mgmt    {devices} devices shown")?;

@@ -114,22 +114,22 @@ fn sdc(ward: &Ward, device: &str, sink_port: &str) -> Result<String> {
 
 /// A pump reports an infusion (IHE PCD-01) and waits for the engine's acknowledgement.
 fn pump_hl7(ward: &Ward) -> Result<String> {
-    report_hl7(ward, "pump1", "PUMP1")
+    report_hl7(ward, "pump1", "pump", "PUMP1")
 }
 
 /// The monitor with the hard-coded address does its honest work.
 fn contec(ward: &Ward) -> Result<String> {
-    report_hl7(ward, "contec", "CONTEC1")
+    report_hl7(ward, "contec", "monitor", "CONTEC1")
 }
 
-fn report_hl7(ward: &Ward, device: &str, sender: &str) -> Result<String> {
+fn report_hl7(ward: &Ward, device: &str, kind: &str, sender: &str) -> Result<String> {
     let control = token("M");
     let engine = address_of("engine")?;
     let answer = act(
         ward,
         device,
-        "hl7_pump",
-        &[&engine, "2575", &control, sender],
+        "hl7_device",
+        &[&engine, "2575", kind, &control, sender],
     )?;
     ensure!(answer["ack"] == "AA", "the engine answered {answer}");
     let noted = seen(ward, "engine", "hl7", &control)?;
@@ -143,8 +143,16 @@ fn report_hl7(ward: &Ward, device: &str, sender: &str) -> Result<String> {
 fn dock(ward: &Ward) -> Result<String> {
     let (left, right) = (token("L"), token("R"));
     let engine = address_of("engine")?;
-    let arguments = [&engine, "2575", &left, "DOCKPUMP1", &right, "DOCKPUMP2"];
-    let answer = act(ward, "dock", "hl7_pump", &arguments)?;
+    let arguments = [
+        &engine,
+        "2575",
+        "pump",
+        &left,
+        "DOCKPUMP1",
+        &right,
+        "DOCKPUMP2",
+    ];
+    let answer = act(ward, "dock", "hl7_device", &arguments)?;
     ensure!(
         answer["ack"] == "AA" && answer["messages"] == 2,
         "the engine answered {answer}"

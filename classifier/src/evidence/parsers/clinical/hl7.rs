@@ -1,4 +1,5 @@
-//! HL7 version 2 over MLLP: of each message the header segment (MSH) and nothing else.
+//! HL7 version 2 over MLLP: of each message the header segment (MSH), of observations (IHE PCD-01)
+//! the code of the device they come from as well, and nothing else.
 
 use super::bytes::may_begin;
 use crate::Field;
@@ -19,27 +20,52 @@ const MESSAGE_TYPE: usize = 9;
 const VERSION: usize = 12;
 const PROFILE: usize = 21;
 
+const OBSERVATIONS: &[u8] = b"ORU^";
+const OBSERVATION: &[u8] = b"OBX";
+/// OBX-3, with its code in words as the second component.
+const IDENTIFIER: usize = 3;
+/// Begins the codes of devices in ISO/IEEE 11073-10101; in the first row of a message stands the
+/// device, in those after it its parts.
+const DEVICE: &[u8] = b"MDC_DEV_";
+/// Longest code believed.
+const MAX_CODE: usize = 64;
+/// Segments that are looked through for it: header, patient, visit and order come first.
+const DEVICE_WITHIN: usize = 12;
+
 /// Parser of conversations.
 pub(super) fn parse(talk: &Talk<'_>, facts: &mut TalkFacts<'_>) -> Outcome {
-    let (Some(client), Some(server)) = (headers(talk.client), headers(talk.server)) else {
+    let (Some(client), Some(server)) = (messages(talk.client), messages(talk.server)) else {
         return Outcome::NotMine;
     };
     if client.is_empty() && server.is_empty() {
         return Outcome::More;
     }
-    for header in &client {
-        tell(header, &mut |field, value| facts.client_bytes(field, value));
-        facts.server_bytes(Field::Hl7Receives, field(header, MESSAGE_TYPE));
+    for message in &client {
+        tell(message, &mut |field, value| {
+            facts.client_bytes(field, value)
+        });
+        facts.server_bytes(Field::Hl7Receives, field(message.header, MESSAGE_TYPE));
     }
-    for header in &server {
-        tell(header, &mut |field, value| facts.server_bytes(field, value));
-        facts.client_bytes(Field::Hl7Receives, field(header, MESSAGE_TYPE));
+    for message in &server {
+        tell(message, &mut |field, value| {
+            facts.server_bytes(field, value)
+        });
+        facts.client_bytes(Field::Hl7Receives, field(message.header, MESSAGE_TYPE));
     }
     // A dock may report for one more pump in the same connection.
     Outcome::Known
 }
 
-fn tell(header: &[u8], say: &mut dyn FnMut(Field, &[u8])) {
+/// A message whose header is whole.
+#[derive(Debug)]
+struct Message<'a> {
+    header: &'a [u8],
+    /// What follows the header, as far as it is there.
+    rest: &'a [u8],
+}
+
+fn tell(message: &Message<'_>, say: &mut dyn FnMut(Field, &[u8])) {
+    let Message { header, rest } = message;
     for (name, number) in [
         (Field::Hl7Application, SENDING_APPLICATION),
         (Field::Hl7Facility, SENDING_FACILITY),
@@ -49,10 +75,36 @@ fn tell(header: &[u8], say: &mut dyn FnMut(Field, &[u8])) {
     ] {
         say(name, field(header, number));
     }
+    if field(header, MESSAGE_TYPE).starts_with(OBSERVATIONS) {
+        say(Field::Hl7Device, device(header, rest).unwrap_or_default());
+    }
 }
 
-/// The whole headers of one side's messages; `None` if it does not speak this protocol.
-fn headers(mut bytes: &[u8]) -> Option<Vec<&[u8]>> {
+/// The code of the device that observations come from. Only such a code can be told: of the
+/// identifiers and values of patients nothing is made of its letters and begins so.
+fn device<'a>(header: &[u8], rest: &'a [u8]) -> Option<&'a [u8]> {
+    let &[separator, component, ..] = header.get(HEADER.len()..)? else {
+        return None;
+    };
+    // The last one may not be whole.
+    let ends = |byte: &u8| byte.is_ascii_control();
+    let whole = rest.iter().rposition(ends)?;
+    let segments = rest[..whole].split(ends).filter(|s| !s.is_empty());
+    let mut codes = segments.take(DEVICE_WITHIN).filter_map(|segment| {
+        let mut fields = segment.split(|&byte| byte == separator);
+        let identifier = (fields.next()? == OBSERVATION).then(|| fields.nth(IDENTIFIER - 1))?;
+        identifier?.split(|&byte| byte == component).nth(1)
+    });
+    codes.find(|code| {
+        let letter =
+            |byte: &u8| byte.is_ascii_uppercase() || byte.is_ascii_digit() || *byte == b'_';
+        code.starts_with(DEVICE) && code.len() <= MAX_CODE && code.iter().all(letter)
+    })
+}
+
+/// The messages of one side, as far as their headers are whole; `None` if it does not speak this
+/// protocol.
+fn messages(mut bytes: &[u8]) -> Option<Vec<Message<'_>>> {
     let mut found = Vec::new();
     while let Some(message) = begin(bytes)? {
         // Whatever control character ends it: nothing of the next segment may be taken for it.
@@ -63,9 +115,12 @@ fn headers(mut bytes: &[u8]) -> Option<Vec<&[u8]>> {
         if !SEGMENT_ENDS.contains(&message[end]) || !is_header(header) {
             return None;
         }
-        found.push(header);
-        match message.iter().position(|&byte| byte == END) {
-            Some(end) => bytes = &message[end + 1..],
+        let last = message.iter().position(|&byte| byte == END);
+        // The end itself belongs to it: it ends the last segment where nothing else does.
+        let rest = &message[end..last.map_or(message.len(), |last| last + 1)];
+        found.push(Message { header, rest });
+        match last {
+            Some(last) => bytes = &message[last + 1..],
             None => break,
         }
     }
@@ -113,15 +168,19 @@ pub(super) mod tests {
     use super::*;
 
     /// A pump's observation (IHE PCD-01) and the engine's acknowledgement.
-    pub(in super::super) const ORU: &[u8] = b"\x0bMSH|^~\\&|PUMP1^0003B10000000001^EUI-64|WARD|ENGINE|HOSPITAL|20250101||\
+    pub(in super::super) const ORU: &[u8] =
+        b"\x0bMSH|^~\\&|PUMP1^0003B10000000001^EUI-64|WARD|ENGINE|HOSPITAL|20250101||\
 ORU^R01^ORU_R01|M1|P|2.6|||AL|NE|||||IHE_PCD_001^IHE PCD^1.3.6.1.4.1.19376.1.6.1.1.1^ISO\r\
-PID|||TEST0001^^^WARD^MR||TEST^PATIENT\rOBX|1|NM|157784^MDC_FLOW_FLUID_PUMP^MDC|1.1.1.1|12.5\r\x1c\r";
+PID|||TEST0001^^^WARD^MR||TEST^PATIENT\rOBR|1|M1||69985^MDC_DEV_PUMP_INFUS_MDS^MDC\r\
+OBX|1||69985^MDC_DEV_PUMP_INFUS_MDS^MDC|1.0.0.0|||||||X\r\
+OBX|2||69986^MDC_DEV_PUMP_INFUS_VMD^MDC|1.1.0.0|||||||X\r\
+OBX|3|NM|157784^MDC_FLOW_FLUID_PUMP^MDC|1.1.1.1|12.5\r\x1c\r";
     pub(in super::super) const ACK: &[u8] =
         b"\x0bMSH|^~\\&|ENGINE|HOSPITAL|PUMP1|WARD|20250101||ACK^R01|A1|P|2.6\r\
 MSA|AA|M1\r\x1c\r";
 
     #[test]
-    fn the_header_of_both_sides_is_told_and_no_more() {
+    fn the_header_of_both_sides_and_the_device_are_told_and_no_more() {
         let (outcome, told) = ask(parse, ORU, ACK);
         assert_eq!(outcome, Outcome::Known);
         assert_eq!(
@@ -132,6 +191,7 @@ MSA|AA|M1\r\x1c\r";
                 "client hl7.sends ORU^R01^ORU_R01",
                 "client hl7.version 2.6",
                 "client hl7.profile IHE_PCD_001^IHE PCD^1.3.6.1.4.1.19376.1.6.1.1.1^ISO",
+                "client hl7.device-type MDC_DEV_PUMP_INFUS_MDS",
                 "server hl7.receives ORU^R01^ORU_R01",
                 "server hl7.sending-application ENGINE",
                 "server hl7.sending-facility HOSPITAL",
@@ -139,6 +199,35 @@ MSA|AA|M1\r\x1c\r";
                 "server hl7.version 2.6",
                 "client hl7.receives ACK^R01",
             ]
+        );
+    }
+
+    /// A value that is one, a name where the code should be, and a code too long to be one.
+    #[test]
+    fn of_observations_nothing_but_the_code_of_a_device_is_told() {
+        let long = format!("MDC_DEV_{}", "X".repeat(MAX_CODE));
+        let hidden = [
+            "OBX|1|ST|68480^MDC_ATTR_ALERT_SOURCE^MDC|1.0.0.0.2|^MDC_DEV_PUMP_INFUS_MDS|",
+            "OBX|1||1^MDC_DEV_DOE JANE^MDC|1.0.0.0|",
+            "OBX|1||1^Mdc_Dev_Doe^MDC|1.0.0.0|",
+            "NTE|1||1^MDC_DEV_PUMP_INFUS_MDS^MDC|",
+            &format!("OBX|1||1^{long}^MDC|1.0.0.0|"),
+        ];
+        for segment in hidden {
+            let message =
+                format!("\x0bMSH|^~\\&|A|B|C|D|||ORU^R01|1|P|2.6\rPID|1\r{segment}\r\x1c\r");
+            let (_, told) = ask(parse, message.as_bytes(), b"");
+            let device = told.iter().find(|line| line.contains("device-type"));
+            assert_eq!(device, None, "{segment}");
+        }
+        // Nor of messages that are no observations.
+        let order = String::from_utf8(ORU.to_vec())
+            .unwrap()
+            .replace("ORU^R01^ORU_R01", "ORM^O01");
+        let (_, told) = ask(parse, order.as_bytes(), b"");
+        assert!(
+            !told.iter().any(|line| line.contains("device-type")),
+            "{told:?}"
         );
     }
 
@@ -165,7 +254,7 @@ MSA|AA|M1\r\x1c\r";
         for end in ["\n", "\r\n"] {
             let message = String::from_utf8(ORU.to_vec()).unwrap().replace('\r', end);
             let (_, told) = ask(parse, message.as_bytes(), b"");
-            assert_eq!(told.len(), 6, "{told:?}");
+            assert_eq!(told.len(), 7, "{told:?}");
             assert!(!told.iter().any(|line| line.contains("TEST")), "{told:?}");
         }
         assert_eq!(
