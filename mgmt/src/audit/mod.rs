@@ -3,10 +3,12 @@
 //!
 //! A record's hash covers its text, which names the hash before it; the signature covers number
 //! and hash. The newest of them, the *head*, is also kept in a file beside the database (and goes
-//! to whoever receives the events), so that cutting off the end is found out as well.
+//! to whoever receives the events), so that cutting off the end is found out as well: at each start
+//! the two are compared, and where they differ a record says so for good ([`resume`]).
 
 pub mod log;
 pub mod report;
+mod resume;
 mod signer;
 mod verify;
 
@@ -15,6 +17,7 @@ use serde_json::Value as Json;
 use sha2::{Digest, Sha256};
 use sqlx::SqliteConnection;
 
+pub(crate) use resume::{restored, resumed};
 pub use signer::{Head, Signer};
 pub use verify::{Finding, Line, Verdict, Verifier};
 

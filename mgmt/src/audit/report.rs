@@ -154,11 +154,16 @@ impl Report {
                 "This report does not verify the log: export it (`GET /api/v1/audit/export`) and \
                  run `wardline audit verify --file EXPORT --key KEY`.",
             ),
-            Some(verdict) if verdict.findings.is_empty() => page.text(format!(
-                "All {} records were verified when this report was made: none is altered, missing \
-                 or out of place.",
-                verdict.records
-            )),
+            Some(verdict) if verdict.findings.is_empty() => {
+                page.text(format!(
+                    "All {} records were verified when this report was made: none is altered, \
+                     missing or out of place.",
+                    verdict.records
+                ));
+                for note in &verdict.notes {
+                    page.text(format!("Record {}: {}.", note.seq, note.what));
+                }
+            }
             Some(verdict) => {
                 page.text("THE LOG IS NOT AS IT WAS WRITTEN:");
                 page.table(Table::new(

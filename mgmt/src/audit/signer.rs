@@ -32,8 +32,16 @@ pub struct Head {
 impl Head {
     /// The head that is kept in a state directory, if it is there and can be read.
     pub fn beside(dir: &Path) -> Option<Self> {
-        let text = fs::read_to_string(dir.join(HEAD)).ok()?;
-        serde_json::from_str(&text).ok()
+        Self::read(&dir.join(HEAD))
+    }
+
+    fn read(path: &Path) -> Option<Self> {
+        serde_json::from_str(&fs::read_to_string(path).ok()?).ok()
+    }
+
+    /// Whether it was signed with this key.
+    pub(super) fn is_signed(&self, key: &VerifyingKey) -> bool {
+        is_signed(key, self.seq, &self.hash, &self.signature)
     }
 }
 
@@ -82,6 +90,11 @@ impl Signer {
     /// The public half, hexadecimal.
     pub fn public(&self) -> String {
         HEXLOWER.encode(self.key.verifying_key().as_bytes())
+    }
+
+    /// The head that is kept apart, if this appliance signed it.
+    pub fn head(&self) -> Option<Head> {
+        Head::read(&self.head).filter(|head| head.is_signed(&self.key.verifying_key()))
     }
 
     /// Says when there is a newer record.
@@ -162,6 +175,9 @@ fn make_key(path: &Path) -> std::io::Result<SigningKey> {
 
 fn write_whole(path: &Path, head: &Head) -> std::io::Result<()> {
     let beside = path.with_extension("head.new");
-    fs::write(&beside, serde_json::to_vec(head)?)?;
+    let mut file = fs::File::create(&beside)?;
+    file.write_all(&serde_json::to_vec(head)?)?;
+    // A head that is empty after a power cut would look like one that somebody took away.
+    file.sync_data()?;
     fs::rename(&beside, path)
 }

@@ -5,6 +5,7 @@ use std::path::Path;
 use ed25519_dalek::VerifyingKey;
 use serde::{Deserialize, Serialize};
 
+use super::resume::{self, Gap};
 use super::signer::{self, Head};
 use super::{BEGINNING, Body, hash};
 
@@ -38,6 +39,8 @@ pub struct Verdict {
     pub last: i64,
     /// What is wrong, in the order of the records; at most [`FINDINGS`].
     pub findings: Vec<Finding>,
+    /// What is not wrong and yet should be known: restores that lost records. At most [`FINDINGS`].
+    pub notes: Vec<Finding>,
 }
 
 /// Findings in one verdict: whoever needs more has lost the log.
@@ -51,6 +54,8 @@ pub struct Verifier {
     expected: i64,
     previous: String,
     met_head: bool,
+    /// Without a head the end cannot be judged.
+    wants_head: bool,
     verdict: Verdict,
 }
 
@@ -60,10 +65,14 @@ impl Verifier {
     /// # Errors
     /// When the text is no public key.
     pub fn new(public: &str, head: Option<Head>) -> Result<Self, String> {
+        let key = signer::read_public(public)
+            .ok_or("the public key is not 64 hexadecimal digits of an Ed25519 key")?;
+        let given = head.is_some();
+        let head = head.filter(|head| head.is_signed(&key));
         Ok(Self {
-            key: signer::read_public(public)
-                .ok_or("the public key is not 64 hexadecimal digits of an Ed25519 key")?,
+            key,
             met_head: head.is_none(),
+            wants_head: given && head.is_none(),
             head,
             expected: 1,
             previous: BEGINNING.to_owned(),
@@ -71,16 +80,19 @@ impl Verifier {
                 records: 0,
                 last: 0,
                 findings: Vec::new(),
+                notes: Vec::new(),
             },
         })
     }
 
-    /// With what lies in a state directory.
+    /// With what lies in a state directory, in which there is a head since the first record.
     ///
     /// # Errors
     /// When there is no public key.
     pub fn beside(dir: &Path) -> Result<Self, String> {
-        Self::new(&public_key(dir)?, Head::beside(dir))
+        let mut verifier = Self::new(&public_key(dir)?, Head::beside(dir))?;
+        verifier.wants_head = verifier.head.is_none();
+        Ok(verifier)
     }
 
     /// With the public key in a state directory, for a copy that is older than its head.
@@ -125,6 +137,11 @@ impl Verifier {
                 self.find(body.seq, "is not the record that the head kept apart names");
             }
         }
+        match resume::gap(&body) {
+            Some(Gap::Unexplained(what)) => self.find(body.seq, &what),
+            Some(Gap::Restored(what)) => note(&mut self.verdict.notes, body.seq, &what),
+            None => {}
+        }
         self.previous.clone_from(&line.hash);
         self.expected = body.seq + 1;
         self.verdict.last = body.seq;
@@ -147,16 +164,25 @@ impl Verifier {
             );
             self.find(self.verdict.last, &what);
         }
+        if self.wants_head && self.verdict.records > 0 {
+            let what = "there is no head kept apart that this appliance signed: whether the end was \
+                        cut off cannot be told";
+            self.find(self.verdict.last, what);
+        }
         self.verdict
     }
 
     pub(super) fn find(&mut self, seq: i64, what: &str) {
-        if self.verdict.findings.len() < FINDINGS {
-            self.verdict.findings.push(Finding {
-                seq,
-                what: what.to_owned(),
-            });
-        }
+        note(&mut self.verdict.findings, seq, what);
+    }
+}
+
+fn note(list: &mut Vec<Finding>, seq: i64, what: &str) {
+    if list.len() < FINDINGS {
+        list.push(Finding {
+            seq,
+            what: what.to_owned(),
+        });
     }
 }
 

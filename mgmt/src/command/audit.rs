@@ -115,6 +115,9 @@ fn tell(out: &mut impl Write, verdict: &Verdict) -> io::Result<()> {
     for finding in &verdict.findings {
         writeln!(out, "record {}: {}", finding.seq, finding.what)?;
     }
+    for note in &verdict.notes {
+        writeln!(out, "note, record {}: {}", note.seq, note.what)?;
+    }
     let Verdict { records, last, .. } = verdict;
     match verdict.findings.len() {
         0 => writeln!(

@@ -34,7 +34,7 @@ use sqlx::{AssertSqlSafe, Connection as _, Sqlite, SqliteConnection, Transaction
 
 pub use change::{Actor, Change, Record};
 
-use crate::audit::Signer;
+use crate::audit::{self, Signer};
 
 /// File of the main database in a state directory.
 pub const MAIN_FILE: &str = "wardline.db";
@@ -137,6 +137,32 @@ impl Store {
     /// When the main one is damaged or newer, or the directory cannot be used. A damaged history
     /// is set aside instead.
     pub async fn open(dir: &Path) -> Result<Self, StoreError> {
+        let store = Self::open_files(dir).await?;
+        // The head first: the log of a process beside this one only grows.
+        let head = store.signer.head();
+        if let Some(record) = audit::resumed(store.main.read(), head.as_ref()).await? {
+            tracing::error!(
+                operation = record.operation,
+                "the audit log does not end where it ended: `wardline audit verify` says more"
+            );
+            store.change(Actor::system()).await?.commit(record).await?;
+        }
+        Ok(store)
+    }
+
+    /// As [`Store::open`], after a copy was put in the place of the main database, which the audit log
+    /// says from now on.
+    pub(crate) async fn open_restored(
+        dir: &Path,
+        reason: Option<String>,
+    ) -> Result<Self, StoreError> {
+        let store = Self::open_files(dir).await?;
+        let record = audit::restored(store.signer.head().as_ref(), reason);
+        store.change(Actor::system()).await?.commit(record).await?;
+        Ok(store)
+    }
+
+    async fn open_files(dir: &Path) -> Result<Self, StoreError> {
         private_directory(dir)?;
         let lock = lock::Lock::shared(dir)?;
         let signer = Arc::new(Signer::open(dir)?);

@@ -7,8 +7,8 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context as _, Result, ensure};
 
 use super::lock::Lock;
-use super::{Actor, Database, MAIN_FILE, Record, Store, migrate, read_only, set_aside};
-use crate::audit::{Finding, Head, Verifier, log};
+use super::{Database, MAIN_FILE, Store, migrate, read_only, set_aside};
+use crate::audit::{Finding, Verifier, log};
 
 /// What came of it.
 #[derive(Debug)]
@@ -41,7 +41,7 @@ pub async fn restore(dir: &Path, backup: &Path, reason: Option<String>) -> Resul
         .and_then(|()| File::open(dir)?.sync_all())
         .with_context(|| format!("cannot put {} in place", main.display()))?;
     drop(alone);
-    write_down(dir, reason).await?;
+    Store::open_restored(dir, reason).await?.close().await;
     Ok(Restored {
         records,
         findings,
@@ -100,19 +100,4 @@ fn copy(from: &Path, to: &Path) -> std::io::Result<()> {
         let _ = fs::remove_file(to);
     }
     copied
-}
-
-/// The log says that it goes on from an earlier place, and which records it had before.
-async fn write_down(dir: &Path, reason: Option<String>) -> Result<()> {
-    let lost: Option<Head> = Head::beside(dir);
-    let store = Store::open(dir).await?;
-    let record = Record::new("restore_backup", "system").because(reason);
-    let record = match &lost {
-        Some(head) => record.before(&serde_json::json!({ "seq": head.seq, "hash": head.hash })),
-        None => record,
-    };
-    let change = store.change(Actor::system()).await?;
-    change.commit(record).await?;
-    store.close().await;
-    Ok(())
 }
