@@ -15,6 +15,7 @@ pub mod auth;
 pub mod backup;
 pub mod captures;
 pub mod config;
+mod connections;
 pub mod fastpath;
 pub mod inventory;
 pub mod jobs;

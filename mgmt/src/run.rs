@@ -8,7 +8,6 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 use axum_server::Handle;
-use axum_server::accept::NoDelayAcceptor;
 use axum_server::tls_rustls::RustlsConfig;
 use tokio::sync::watch;
 
@@ -16,6 +15,7 @@ use crate::auth::login::Login;
 use crate::auth::{Gate, setup};
 use crate::captures::{self, Shelf};
 use crate::config::Config;
+use crate::connections::{Door, bounded};
 use crate::jobs::Jobs;
 use crate::live::Hub;
 use crate::metrics::Metrics;
@@ -75,9 +75,9 @@ pub async fn run(config: Config, ready: Option<&Path>) -> Result<()> {
     if let Some(file) = ready {
         write_ready(file, address, &files)?;
     }
-    // Small answers do not wait for the other side to acknowledge the ones before.
-    axum_server::from_tcp_rustls(listener, serving)?
-        .map(|acceptor| acceptor.acceptor(NoDelayAcceptor::new()))
+    let server = axum_server::from_tcp_rustls(listener, serving)?
+        .map(|acceptor| acceptor.acceptor(Door::default()));
+    bounded(server)
         .handle(handle)
         .serve(api::router(app.clone()).into_make_service_with_connect_info::<SocketAddr>())
         .await?;
