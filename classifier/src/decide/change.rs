@@ -144,6 +144,7 @@ mod tests {
 
     use super::*;
     use crate::decide::{Calibration, decide};
+    use crate::observer::Said;
     use crate::{Fact, Field};
 
     type Facts<'a> = &'a [(Field, &'a str)];
@@ -153,7 +154,7 @@ mod tests {
             .iter()
             .map(|&(field, value)| Fact::new(field, value).unwrap())
             .collect();
-        let evidence = Evidence::of(facts.iter().map(|fact| (fact, 0)), 0, 0);
+        let evidence = Evidence::of(facts.iter().map(|fact| Said::once(fact, 0)), 0, 0);
         decide(&evidence, None, &Calibration::default())
     }
 
