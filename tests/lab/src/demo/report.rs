@@ -256,6 +256,16 @@ impl fmt::Display for Report {
                 .count(),
             self.naming.len()
         )?;
+        let soon = self
+            .naming
+            .iter()
+            .filter(|naming| naming.was_soon())
+            .count();
+        let within = naming::SOON.as_secs();
+        writeln!(
+            f,
+            "naming  {soon} of them within {within} s of their first frame"
+        )?;
         let Shown { devices, .. } = self.management;
         writeln!(f, "mgmt    {devices} devices shown")?;
         for fault in &self.faults {
