@@ -4,8 +4,11 @@
 use std::path::Path;
 
 use anyhow::{Context, Result};
+use sqlx::SqliteConnection;
 use wardline_control::DeviceView;
-use wardline_mgmt::store::{Store, device, flow};
+use wardline_mgmt::inventory::{Facts, Place};
+use wardline_mgmt::store::group::{GroupFilter, GroupRow};
+use wardline_mgmt::store::{Store, asset, device, flow, group};
 use wardline_mgmt::time::Time;
 
 use super::Size;
@@ -20,6 +23,10 @@ const EDGES: u32 = 30;
 const BUSY_SHARE: u64 = 600;
 /// Five minutes in a month: what an edge has records of at most.
 const BUCKETS: u64 = 8_640;
+/// Wards that devices are in.
+const WARDS: u32 = 60;
+/// Groups, each with 100 members, half of them with a ward besides.
+const GROUPS: u32 = 60;
 /// What devices are, in turn.
 const ROLES: [&str; 5] = [
     "infusion-pump",
@@ -44,6 +51,7 @@ pub(super) async fn fill(state: &Path, size: Size) -> Result<()> {
     for number in 1..=size.devices {
         device::write_seen(&mut change, &view(number)?).await?;
     }
+    write_inventory(&mut change, size).await?;
     change.commit().await?;
     eprintln!("writing about {} records", size.records);
     write_history(&store, size).await?;
@@ -66,9 +74,63 @@ pub(super) fn view(number: u32) -> Result<DeviceView> {
         "by_reason": {}, "would_drop": {}, "flows": 0, "wrong_side": 0,
         "identity": { "role": role, "words": role.replace('-', " "), "probability_percent": 97,
             "vendor": format!("Maker {}", number % 17), "model": format!("M{}", number % 101),
-            "serial": format!("S{number:06}") },
+            "serial": format!("S{number:06}"),
+            // Stickers are copied with the settings of a device, now and then.
+            "asset_tags": [asset_tag(if number % 500 == 3 { number - 1 } else { number })] },
     });
     serde_json::from_value(view).context("a device")
+}
+
+/// The hospital's list, which knows nine of ten devices and some that were never seen, and groups.
+async fn write_inventory(db: &mut SqliteConnection, size: Size) -> Result<()> {
+    for number in 1..=size.devices {
+        let text = |text: String| Some(text);
+        let facts = Facts {
+            tag: asset_tag(number),
+            serial: text(format!("S{number:06}")),
+            maker: text(format!("Maker {}", number % 17)),
+            model: text(format!("M{}", number % 101)),
+            department: text(format!("Department {}", number % 12)),
+            location: Place {
+                ward: text(format!("Ward {}", number % WARDS)),
+                bed: text(format!("{}", number % 30)),
+                ..Place::default()
+            },
+            ..Facts::default()
+        };
+        let id = asset::insert(db, &facts).await?;
+        if number % 10 != 0 {
+            asset::link(db, id, &device::key_text(&view(number)?.key)).await?;
+        }
+    }
+    // One device in fifty is where the list does not expect it.
+    let moved = format!(
+        "UPDATE device SET bed = '' || (id % 30), \
+           ward = 'Ward ' || ((id + (id % 50 = 7)) % {WARDS})"
+    );
+    sqlx::query(sqlx::AssertSqlSafe(moved))
+        .execute(&mut *db)
+        .await?;
+    for number in 0..GROUPS {
+        let members = (1..=100).map(|member| view(1 + (number * 97 + member) % size.devices));
+        let members = members.map(|view| Ok(device::key_text(&view?.key)));
+        let group = GroupRow {
+            name: format!("Group {number:03}"),
+            members: members.collect::<Result<_>>()?,
+            filter: GroupFilter {
+                ward: (number % 2 == 0).then(|| format!("Ward {}", number % WARDS)),
+                ..GroupFilter::default()
+            },
+            ..GroupRow::default()
+        };
+        group::insert(db, &group).await?;
+    }
+    Ok(())
+}
+
+/// The sticker of a device.
+pub(super) fn asset_tag(number: u32) -> String {
+    format!("BIO-{number:06}")
 }
 
 /// Numbers come from numbers by multiplication, so that the same size is the same history.

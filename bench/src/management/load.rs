@@ -42,6 +42,27 @@ const QUESTIONS: &[(&str, &str)] = &[
     ("search, many", "/devices?q=maker+1+monitor"),
     ("search, nothing", "/devices?q=nothing+is+called+so"),
     ("one device", "/devices/{device}"),
+    ("devices, of a group", "/devices?group=Group+001{cursor}"),
+    ("assets, page after page", "/assets?limit=100{cursor}"),
+    ("assets, by ward", "/assets?sort=ward{cursor}"),
+    ("search, assets", "/assets?q=maker+1+department+3"),
+    ("groups", "/groups?limit=100"),
+    (
+        "reconciliation, seen",
+        "/reconciliation?kind=seen-not-listed{cursor}",
+    ),
+    (
+        "reconciliation, listed",
+        "/reconciliation?kind=listed-not-seen{cursor}",
+    ),
+    (
+        "reconciliation, tags",
+        "/reconciliation?kind=tag-twice{cursor}",
+    ),
+    (
+        "reconciliation, places",
+        "/reconciliation?kind=location-differs{cursor}",
+    ),
     ("flows, newest", "/flows?limit=100"),
     ("flows, page after page", "/flows?limit=100{cursor}"),
     ("flows, 1,000", "/flows?limit=1000{cursor}"),
