@@ -152,7 +152,8 @@ pub struct ModesInForce {
 /// Put a device in another mode
 ///
 /// Makes a new version of the policy and puts it in force. A device that the policy does not list
-/// is listed, with the role of those that are not.
+/// is listed, with the role of those that are not. To be enforced it must be listed with a role, a
+/// MUD file or rules before: what a device is taken for permits nothing.
 #[utoipa::path(put, path = "/devices/{key}/mode", tag = "policies", request_body = SetMode,
     params(("key" = String, Path, description = "MAC address and VLAN: `00-09-fb-12-34-56.10`")),
     responses((status = 200, description = "It is in force", body = ModesInForce)))]
@@ -175,6 +176,8 @@ async fn set_device_mode(
 }
 
 /// Put many devices in another mode, in one version of the policy
+///
+/// For each of them holds what holds for one.
 #[utoipa::path(post, path = "/devices/mode", tag = "policies", request_body = SetModes,
     responses((status = 200, description = "It is in force", body = ModesInForce)))]
 async fn set_device_modes(

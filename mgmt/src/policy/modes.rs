@@ -9,9 +9,15 @@ use wardline_policy::scalar::{self, Many, Vlan};
 use wardline_policy::{DeviceKey, Document, Mode};
 
 use super::Edit;
-use crate::api::problem::Problem;
+use crate::api::problem::{Code, FieldError, Problem};
 use crate::store::Record;
 use crate::store::device::key_text;
+
+/// Devices that an answer names, at most.
+const ERRORS: usize = 100;
+/// What a device wants before it is enforced.
+const WANTING: &str = "the wanted policy does not list it with a role, a MUD file or rules: enforced, \
+                       all it does would be denied";
 
 /// Which devices go into which mode.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -39,11 +45,12 @@ impl ModeOrder {
     /// The change of a document; none if everything is as ordered.
     ///
     /// # Errors
-    /// Never; the type is that of edits.
+    /// When a device would be enforced that nobody said anything about: all it does would be denied.
     pub fn edit(&self, document: &Document) -> Result<Option<Edit>, Problem> {
         let mut document = document.clone();
         let listed = document.devices.iter().enumerate();
         let places: HashMap<_, _> = listed.map(|(i, device)| (key_of(device), i)).collect();
+        self.require_permissions(&document, &places)?;
         let mut records = Vec::new();
         for key in &self.devices {
             let (index, new) = match places.get(key) {
@@ -72,6 +79,39 @@ impl ModeOrder {
             reason: self.reason.clone(),
         })
         .filter(|edit| !edit.records.is_empty()))
+    }
+
+    /// What the classifier says of a device permits nothing: a person lists it, with a role or rules.
+    fn require_permissions(
+        &self,
+        document: &Document,
+        places: &HashMap<DeviceKey, usize>,
+    ) -> Result<(), Problem> {
+        if self.mode != Mode::Enforce {
+            return Ok(());
+        }
+        let unlisted = document.defaults.unlisted_role.as_ref();
+        let permits = |device: &Device| {
+            let role = device
+                .role
+                .as_ref()
+                .is_some_and(|role| Some(role) != unlisted);
+            role || device.mud.is_some() || !device.rules.is_empty()
+        };
+        let listed = |key: &DeviceKey| places.get(key).map(|index| &document.devices[*index]);
+        let wanting = self
+            .devices
+            .iter()
+            .filter(|key| !listed(key).is_some_and(permits));
+        let errors: Vec<_> = wanting
+            .take(ERRORS)
+            .map(|key| FieldError::new(key_text(key), WANTING))
+            .collect();
+        if errors.is_empty() {
+            return Ok(());
+        }
+        let detail = "Some devices have no permissions of their own; see `errors`.";
+        Err(Problem::new(Code::Conflict, detail).with(errors))
     }
 
     fn set(&self, device: &mut Device, default: Mode) {
@@ -166,8 +206,25 @@ mod tests {
         assert_eq!(edited(&first, &order(Mode::Simulate, "anna", 9)), None);
         let owner = edited(&first, &order(Mode::Simulate, "ben", 9)).expect("changed");
         assert_eq!(owner.devices[0].since.map(|since| since.unix_s), Some(5));
-        let mode = edited(&owner, &order(Mode::Enforce, "ben", 9)).expect("changed");
+        let mode = edited(&owner, &order(Mode::Observe, "ben", 9)).expect("changed");
         assert_eq!(mode.devices[0].since.map(|since| since.unix_s), Some(9));
         assert_eq!(mode.devices.len(), 1);
+    }
+
+    #[test]
+    fn only_what_a_person_gave_permissions_is_enforced() {
+        let mut document = Document::new("ward");
+        document.defaults.unlisted_role = Some("unknown".to_owned());
+        let enforce = order(Mode::Enforce, "anna", 5);
+        assert!(enforce.edit(&document).is_err(), "it is not listed");
+        // Simulating lists it, with the role of those that are not.
+        let mut listed = edited(&document, &order(Mode::Simulate, "anna", 5)).expect("changed");
+        let problem = enforce
+            .edit(&listed)
+            .expect_err("that role is nobody's word");
+        assert_eq!(problem.errors[0].field, "00-09-fb-00-00-01.10");
+        listed.devices[0].role = Some("pump".to_owned());
+        let enforced = edited(&listed, &enforce).expect("changed");
+        assert_eq!(enforced.devices[0].mode, Some(Mode::Enforce));
     }
 }

@@ -315,9 +315,22 @@ async fn changes_of_modes_at_once_lose_none() {
     server.stage().devices = (1..=6).map(device).collect();
     let all = |list: &Json| list["items"].as_array().map(Vec::len) == Some(6);
     server.read_until("/devices", all).await;
-    let first = create(&server, WRITTEN).await;
-    apply(&server, first, None).await;
     let body = json!({ "mode": "enforce", "owner": "biomed", "reason": "ready" });
+    let path = "/devices/00-09-fb-00-00-03.10/mode";
+    let (status, problem) = server.send(Role::Biomed, Method::PUT, path, &body).await;
+    assert_eq!(status, 409, "nobody said what it may do: {problem:#}");
+    let listed = (2..=6).map(|n| {
+        format!(
+            "[[devices]]\nname = \"pump-{n}\"\nmac = \"00:09:fb:00:00:0{n}\"\nvlan = 10\n\
+             role = \"pump\"\n"
+        )
+    });
+    let text = format!(
+        "{WRITTEN}role = \"pump\"\n{}[roles.pump]\nrules = []\n",
+        listed.collect::<String>()
+    );
+    let first = create(&server, &text).await;
+    apply(&server, first, None).await;
     let puts = (1..=6).map(|n| {
         let (server, body) = (&server, &body);
         async move {
@@ -346,7 +359,6 @@ async fn changes_of_modes_at_once_lose_none() {
     assert_eq!(differing["items"][0]["applied_mode"], "observe");
     assert_eq!(audited(&server, "set_device_mode").await.len(), 6);
     // Once more changes nothing.
-    let path = "/devices/00-09-fb-00-00-03.10/mode";
     let (_, again) = server.send(Role::Biomed, Method::PUT, path, &body).await;
     assert_eq!(again["version"], first + 6);
 }
