@@ -395,6 +395,10 @@ pub struct Identity {
     pub asset_tags: Vec<String>,
     /// The devices it speaks for, when they are several.
     pub speaks_for: Vec<String>,
+    /// Set by management: when this was known last. The fast path was started anew since and has not
+    /// heard enough yet to say it again. Absent: this is what is known now.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub recalled_us: Option<u64>,
 }
 
 /// One statement about a device.

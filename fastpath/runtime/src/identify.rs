@@ -367,6 +367,7 @@ fn identity(answer: &Answer, clock: Clock) -> Identity {
         software: stated(&answer.identity.software),
         asset_tags: answer.asset_tags.clone(),
         speaks_for: answer.speaks_for.clone(),
+        recalled_us: None,
     }
 }
 

@@ -8,14 +8,14 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 use wardline_control::{ClientError, RefusedKind, bounds};
 
-use super::page::{self, Page};
+use super::page::{self, Page, PageQuery};
 use super::problem::{Code, FieldError, Problem};
-use super::request::{Body, Checked, Path, Query, said};
+use super::request::{Body, Checked, Path, Queries, said};
 use crate::auth::Principal;
 use crate::live::Topic;
 use crate::out::keep_alert;
-use crate::store::Record;
 use crate::store::alert::{self, AlertFilter, AlertRow};
+use crate::store::{Actor, Record, StoreError};
 use crate::time::Time;
 use crate::{App, Shared};
 
@@ -124,30 +124,36 @@ pub struct AlertQuery {
     pub kind: Option<String>,
     /// About this device, as in its path
     pub device: Option<String>,
+    /// Whether somebody accepted it
+    pub accepted: Option<bool>,
+    /// At least as grave
+    #[param(minimum = 0, maximum = 100)]
+    pub score_min: Option<u8>,
     /// Observed since
     #[param(value_type = Option<String>, format = DateTime)]
     pub since: Option<Time>,
-    /// Entries of a page
-    #[param(minimum = 1, maximum = 1000)]
-    pub limit: Option<u32>,
-    /// `next_cursor` of the page before, with the same parameters
-    pub cursor: Option<String>,
+    /// Begun before
+    #[param(value_type = Option<String>, format = DateTime)]
+    pub until: Option<Time>,
 }
 
 /// The alerts, newest first
-#[utoipa::path(get, path = "/alerts", tag = "alerts", params(AlertQuery),
+#[utoipa::path(get, path = "/alerts", tag = "alerts", params(AlertQuery, PageQuery),
     responses((status = 200, description = "A page of alerts", body = Page<KeptAlert>)))]
 async fn list_alerts(
     State(app): State<Shared>,
-    Query(query): Query<AlertQuery>,
+    Queries(query, pages): Queries<AlertQuery, PageQuery>,
 ) -> Result<Json<Page<KeptAlert>>, Problem> {
-    let limit = page::limit(query.limit)?;
-    let before = page::decode(query.cursor.as_deref())?;
+    let limit = page::limit(pages.limit)?;
+    let before = page::decode(pages.cursor.as_deref())?;
     let filter = AlertFilter {
         state: query.state.map(AlertStand::name),
         kind: query.kind,
         device: query.device,
+        accepted: query.accepted,
+        score_min: query.score_min,
         since: query.since,
+        until: query.until,
     };
     let rows = alert::list(&app.store.main, &filter, before, limit + 1).await?;
     let page = Page::new(rows, limit, |row| row.id);
@@ -200,6 +206,14 @@ async fn accept_alert(
     let number = u64::try_from(row.number).unwrap_or_default();
     let who = principal.who.clone();
     let client = app.fastpath.client()?;
+    let shown = client.alerts(number, 1).await?.alerts;
+    if !shown
+        .first()
+        .is_some_and(|shown| alert::is_shown(&row, shown))
+    {
+        let detail = "It is over: the fast path knows it no more.";
+        return Err(Problem::new(Code::Conflict, detail));
+    }
     let answer = client.accept_alert(number, who.clone(), wish.reason.clone());
     answer.await.map_err(|error| match error {
         ClientError::Refused(refused) if refused.kind == RefusedKind::Argument => {
@@ -207,15 +221,32 @@ async fn accept_alert(
         }
         error => error.into(),
     })?;
-    let mut change = app.store.change(principal.actor()).await?;
-    alert::accept(change.db(), id, &who, &wish.reason).await?;
-    keep_alert(change.db(), ACCEPTED, id).await?;
-    let record = Record::new("accept_alert", format!("alert/{id}"))
-        .because(Some(wish.reason))
+    keep_acceptance(&app, principal.actor(), &row, &wish.reason).await?;
+    Ok(Json(find(&app, id).await?.into()))
+}
+
+/// Keeps that an alert was accepted, and tells of it: once, whether the answer or the event of the fast
+/// path comes here first.
+///
+/// # Errors
+/// When the store fails.
+pub(crate) async fn keep_acceptance(
+    app: &App,
+    actor: Actor,
+    row: &AlertRow,
+    reason: &str,
+) -> Result<(), StoreError> {
+    let who = actor.who.clone();
+    let mut change = app.store.change(actor).await?;
+    if !alert::accept(change.db(), row.id, &who, reason).await? {
+        return Ok(());
+    }
+    keep_alert(change.db(), ACCEPTED, row.id).await?;
+    let record = Record::new("accept_alert", format!("alert/{}", row.id))
+        .because(Some(reason))
         .after(&serde_json::json!({ "device": row.device, "kind": row.kind }));
     change.commit(record).await?;
-    tell(&app, ACCEPTED, id).await?;
-    Ok(Json(find(&app, id).await?.into()))
+    tell(app, ACCEPTED, row.id).await
 }
 
 async fn find(app: &App, id: i64) -> Result<AlertRow, Problem> {
@@ -228,7 +259,7 @@ async fn find(app: &App, id: i64) -> Result<AlertRow, Problem> {
 ///
 /// # Errors
 /// When the store fails.
-pub(crate) async fn tell(app: &App, event: &str, id: i64) -> Result<(), crate::store::StoreError> {
+pub(crate) async fn tell(app: &App, event: &str, id: i64) -> Result<(), StoreError> {
     app.out.alerted();
     let mut db = app.store.main.read().acquire().await?;
     if let Some(row) = alert::find(&mut db, id).await? {

@@ -57,6 +57,12 @@ pub struct AuditQuery {
     pub operation: Option<String>,
     /// About this, such as `device/00-09-fb-12-34-56`
     pub subject: Option<String>,
+    /// Not before
+    #[param(value_type = Option<String>, format = DateTime)]
+    pub since: Option<Time>,
+    /// Before
+    #[param(value_type = Option<String>, format = DateTime)]
+    pub until: Option<Time>,
     /// Entries of a page
     #[param(minimum = 1, maximum = 1000)]
     pub limit: Option<u32>,
@@ -85,6 +91,12 @@ async fn list_audit(
         if let Some(value) = value {
             sql.push(" AND ").push(column).push(" = ").push_bind(value);
         }
+    }
+    if let Some(since) = query.since {
+        sql.push(" AND time_us >= ").push_bind(since.us());
+    }
+    if let Some(until) = query.until {
+        sql.push(" AND time_us < ").push_bind(until.us());
     }
     sql.push(" ORDER BY seq DESC LIMIT ")
         .push_bind(i64::from(limit) + 1);

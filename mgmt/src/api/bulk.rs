@@ -8,15 +8,14 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 use wardline_control::{Client, RoleStatement};
 
-use super::devices::{Criticality, DeviceUpdate, given, updated, words, written};
+use super::devices::{Criticality, DeviceQuery, DeviceUpdate, given, updated, written};
 use super::problem::{Code, FieldError, Problem};
 use super::request::{Body, Checked, text};
 use crate::Shared;
 use crate::auth::Principal;
 use crate::live::Topic;
 use crate::store::Record;
-use crate::store::device::{self, DeviceFilter, DeviceRow, DeviceSort, parse_key};
-use crate::time::Time;
+use crate::store::device::{self, DeviceRow, DeviceSort, parse_key};
 
 /// Devices that are changed at once.
 const DEVICES: usize = 1_000;
@@ -33,7 +32,7 @@ pub struct BulkChange {
     #[schema(max_items = 1000)]
     pub devices: Option<Vec<String>>,
     /// What they have in common.
-    pub filter: Option<BulkFilter>,
+    pub filter: Option<DeviceQuery>,
     /// How many devices the filter is expected to find; refused when it finds another number.
     pub expected: Option<u32>,
     /// What is to be written down.
@@ -45,26 +44,6 @@ pub struct BulkChange {
     /// Why, for the audit log.
     #[schema(max_length = 1024)]
     pub reason: Option<String>,
-}
-
-/// What devices have in common, as in the list of devices.
-#[derive(Debug, Clone, Default, Deserialize, ToSchema)]
-#[serde(deny_unknown_fields, default)]
-pub struct BulkFilter {
-    /// Words that all occur in name, addresses, maker, role, place, tags or notes.
-    pub q: Option<String>,
-    /// Taken for this role; `unknown` for those without one.
-    pub role: Option<String>,
-    /// In this mode.
-    pub mode: Option<String>,
-    /// Of this ward.
-    pub ward: Option<String>,
-    /// Of this care class.
-    pub care: Option<String>,
-    /// Of the group with this name.
-    pub group: Option<String>,
-    /// Seen since.
-    pub seen_since: Option<Time>,
 }
 
 /// What is to be written down. What is left out stays; `null` takes it away.
@@ -195,19 +174,11 @@ async fn change_devices(
 }
 
 /// The devices of a filter, and one too many if they are too many.
-async fn found(app: &Shared, filter: BulkFilter) -> Result<Vec<String>, Problem> {
-    let filter = DeviceFilter {
-        role: filter.role,
-        mode: filter.mode,
-        ward: filter.ward,
-        care: filter.care,
-        group: filter.group,
-        seen_since: filter.seen_since,
-        words: words(filter.q.as_deref()).map_err(|_| {
-            let error = FieldError::new("filter.q", "at most 8 words of at most 128 bytes");
-            Problem::new(Code::InvalidBody, "See `errors`.").with(vec![error])
-        })?,
-    };
+async fn found(app: &Shared, filter: DeviceQuery) -> Result<Vec<String>, Problem> {
+    let filter = filter.filter().map_err(|_| {
+        let error = FieldError::new("filter.q", "at most 8 words of at most 128 bytes");
+        Problem::new(Code::InvalidBody, "See `errors`.").with(vec![error])
+    })?;
     let limit = u32::try_from(DEVICES).unwrap_or(u32::MAX) + 1;
     let sort = (DeviceSort::Key, false);
     let found = device::list(&app.store.main, &filter, sort, None, limit).await?;

@@ -15,7 +15,7 @@ use super::groups::networks;
 use super::modes::{Ladder, ladder_of};
 use super::page::{self, Order, Page};
 use super::problem::{Code, FieldError, Problem};
-use super::request::{Body, Checked, IfMatch, Path, Query, etag, text};
+use super::request::{Body, Checked, IfMatch, Path, Queries, etag, text};
 use crate::Shared;
 use crate::auth::Principal;
 use crate::live::Topic;
@@ -50,6 +50,9 @@ pub struct DeviceSummary {
     pub probability_percent: u8,
     /// Whether a person confirmed the role.
     pub confirmed: bool,
+    /// When role, maker and model were known last, if the fast path was started anew since and cannot
+    /// say it again yet.
+    pub recalled: Option<Time>,
     /// Step of the ladder.
     pub mode: String,
     /// Highest care class among its rules.
@@ -113,26 +116,85 @@ pub enum Criticality {
     Low,
 }
 
-/// Which devices.
-#[derive(Debug, Default, Deserialize, IntoParams)]
-#[serde(deny_unknown_fields)]
+/// Which devices. Everything that is said must hold.
+#[derive(Debug, Clone, Default, Deserialize, IntoParams, ToSchema)]
+#[serde(deny_unknown_fields, default)]
 #[into_params(parameter_in = Query)]
 pub struct DeviceQuery {
-    /// Words that all occur in name, addresses, maker, role, place, tags or notes
+    /// Words that all occur in name, addresses, maker, role, place, tags or notes, or in the tag of an
+    /// asset that it belongs to
     pub q: Option<String>,
     /// Taken for this role; `unknown` for those without one
     pub role: Option<String>,
+    /// Whether a person confirmed the role
+    pub confirmed: Option<bool>,
+    /// Of this role in the policy
+    pub policy_role: Option<String>,
     /// In this mode
     pub mode: Option<String>,
-    /// Of this ward
-    pub ward: Option<String>,
     /// Of this care class
     pub care: Option<String>,
+    /// Of this maker
+    pub vendor: Option<String>,
+    /// Of this model
+    pub model: Option<String>,
+    /// Of this criticality
+    #[param(inline)]
+    pub criticality: Option<Criticality>,
+    /// At this location
+    pub location: Option<String>,
+    /// Of this ward
+    pub ward: Option<String>,
+    /// Of this bed
+    pub bed: Option<String>,
+    /// That this person or department answers for
+    pub owner: Option<String>,
     /// Of the group with this name
     pub group: Option<String>,
     /// Seen since
     #[param(value_type = Option<String>, format = DateTime)]
     pub seen_since: Option<Time>,
+    /// Seen last before
+    #[param(value_type = Option<String>, format = DateTime)]
+    pub seen_before: Option<Time>,
+}
+
+impl DeviceQuery {
+    /// What it asks of the store.
+    ///
+    /// # Errors
+    /// When it searches for too much.
+    pub(super) fn filter(self) -> Result<DeviceFilter, Problem> {
+        let equal = [
+            ("policy_role", self.policy_role),
+            ("mode", self.mode),
+            ("care", self.care),
+            ("vendor", self.vendor),
+            ("model", self.model),
+            ("criticality", self.criticality.as_ref().map(device::word)),
+            ("location", self.location),
+            ("ward", self.ward),
+            ("bed", self.bed),
+            ("owner", self.owner),
+        ];
+        let given = |(column, value): (_, Option<String>)| Some((column, value?));
+        Ok(DeviceFilter {
+            role: self.role,
+            equal: equal.into_iter().filter_map(given).collect(),
+            confirmed: self.confirmed,
+            group: self.group,
+            seen_since: self.seen_since,
+            seen_before: self.seen_before,
+            words: words(self.q.as_deref())?,
+        })
+    }
+}
+
+/// In which order devices are listed, and which page.
+#[derive(Debug, Default, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub struct DevicePages {
     /// What to sort by
     #[param(inline)]
     pub sort: Option<SortBy>,
@@ -161,6 +223,14 @@ pub enum SortBy {
     LastSeen,
     /// When it was seen first.
     FirstSeen,
+    /// Maker.
+    Vendor,
+    /// Mode.
+    Mode,
+    /// What its loss would mean.
+    Criticality,
+    /// Ward, then bed.
+    Ward,
 }
 
 /// What people know of a device. What is left out stays; `null` takes it away.
@@ -224,31 +294,27 @@ impl Checked for DeviceUpdate {
 }
 
 /// The devices that were seen
-#[utoipa::path(get, path = "/devices", tag = "devices", params(DeviceQuery),
+#[utoipa::path(get, path = "/devices", tag = "devices", params(DeviceQuery, DevicePages),
     responses((status = 200, description = "A page of devices", body = Page<DeviceSummary>)))]
 async fn list_devices(
     State(app): State<Shared>,
-    Query(query): Query<DeviceQuery>,
+    Queries(query, pages): Queries<DeviceQuery, DevicePages>,
 ) -> Result<Json<Page<DeviceSummary>>, Problem> {
-    let limit = page::limit(query.limit)?;
-    let after = page::decode(query.cursor.as_deref())?;
-    let filter = DeviceFilter {
-        role: query.role,
-        mode: query.mode,
-        ward: query.ward,
-        care: query.care,
-        group: query.group,
-        seen_since: query.seen_since,
-        words: words(query.q.as_deref())?,
-    };
-    let sort = match query.sort.unwrap_or_default() {
+    let limit = page::limit(pages.limit)?;
+    let after = page::decode(pages.cursor.as_deref())?;
+    let filter = query.filter()?;
+    let sort = match pages.sort.unwrap_or_default() {
         SortBy::Key => DeviceSort::Key,
         SortBy::Name => DeviceSort::Name,
         SortBy::Role => DeviceSort::Role,
         SortBy::LastSeen => DeviceSort::LastSeen,
         SortBy::FirstSeen => DeviceSort::FirstSeen,
+        SortBy::Vendor => DeviceSort::Vendor,
+        SortBy::Mode => DeviceSort::Mode,
+        SortBy::Criticality => DeviceSort::Criticality,
+        SortBy::Ward => DeviceSort::Ward,
     };
-    let descending = query.order.unwrap_or_default() == Order::Descending;
+    let descending = pages.order.unwrap_or_default() == Order::Descending;
     let sort = (sort, descending);
     let found = device::list(&app.store.main, &filter, sort, after.as_ref(), limit + 1).await?;
     let page = Page::new(found, limit, |(_, place)| place.clone());
@@ -365,11 +431,18 @@ pub(super) fn summary(row: DeviceRow) -> DeviceSummary {
     let key = device::parse_key(&row.key).unwrap_or_default();
     let vlan = [key.vlan.outer, key.vlan.inner];
     // Only what the list needs is read of what was seen.
-    #[derive(Deserialize)]
+    #[derive(Default, Deserialize)]
     struct Seen {
         addresses: Vec<String>,
+        #[serde(default)]
+        identity: Option<Recalled>,
     }
-    let seen = serde_json::from_str::<Seen>(&row.seen);
+    #[derive(Deserialize)]
+    struct Recalled {
+        recalled_us: Option<u64>,
+    }
+    let seen = serde_json::from_str::<Seen>(&row.seen).unwrap_or_default();
+    let recalled = seen.identity.and_then(|identity| identity.recalled_us);
     DeviceSummary {
         mac: key.mac.to_string(),
         vlan: vlan.into_iter().filter(|tag| *tag != 0).collect(),
@@ -381,7 +454,8 @@ pub(super) fn summary(row: DeviceRow) -> DeviceSummary {
         confirmed: row.confirmed,
         mode: row.mode,
         care: row.care,
-        addresses: seen.map(|seen| seen.addresses).unwrap_or_default(),
+        recalled: recalled.map(Time::from_contract),
+        addresses: seen.addresses,
         vendor: row.vendor,
         model: row.model,
         criticality: row

@@ -44,7 +44,7 @@ pub struct EventQuery {
 /// Each event has its topic as `event`, JSON as `data`, and an `id` to come back with as
 /// `Last-Event-ID`. A client that reads too slowly, or comes back too late, gets an event `lost`
 /// with the number of events it missed, after which the stream ends: read the lists again, then
-/// listen anew. After five minutes a stream ends by itself; come back with the last `id`.
+/// come back with the `id` of `lost`. After five minutes a stream ends by itself; come back with the last `id`.
 #[utoipa::path(get, path = "/events", tag = "events",
     params(EventQuery, ("Last-Event-ID" = Option<String>, Header, description = "Go on behind it")),
     responses((status = 200, description = "The stream", body = String,
@@ -63,6 +63,13 @@ async fn stream_events(
         Some(id) => app.live.after(id).map_or(Place::Unknown, Place::At),
     };
     let listening = app.live.listening();
+    let lost = move |app: &Shared, count: Option<u64>| {
+        let count = count.map_or_else(|| "null".to_owned(), |count| count.to_string());
+        // Browsers come back with the last id they got: behind what is lost, or it is lost again.
+        let newest = app.live.next().saturating_sub(1);
+        let sent = Sent::default().id(app.live.id(newest)).event("lost");
+        sent.data(format!("{{\"lost\":{count}}}"))
+    };
     let batches = stream::unfold((app, from), move |(app, place)| {
         // Held as long as the stream.
         let _ = &listening;
@@ -70,11 +77,11 @@ async fn stream_events(
         async move {
             let from = match place {
                 Place::At(from) => from,
-                Place::Unknown => return Some((vec![lost(None)], (app, Place::Over))),
+                Place::Unknown => return Some((vec![lost(&app, None)], (app, Place::Over))),
                 Place::Over => return None,
             };
             let (events, next) = match app.live.listen(from, PORTION).await {
-                Heard::Lost(count) => (vec![lost(Some(count))], Place::Over),
+                Heard::Lost(count) => (vec![lost(&app, Some(count))], Place::Over),
                 Heard::Events(events) => {
                     let next = from + events.len() as u64;
                     let wanted = events
@@ -100,13 +107,6 @@ enum Place {
     /// The client heard an event last that this process did not tell.
     Unknown,
     Over,
-}
-
-fn lost(count: Option<u64>) -> Sent {
-    let count = count.map_or_else(|| "null".to_owned(), |count| count.to_string());
-    Sent::default()
-        .event("lost")
-        .data(format!("{{\"lost\":{count}}}"))
 }
 
 fn topics(text: Option<&str>) -> Result<Vec<Topic>, Problem> {

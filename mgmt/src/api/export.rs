@@ -10,18 +10,17 @@ use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use super::assets::AssetSummary;
-use super::devices::{DeviceSummary, summary};
-use super::flows::{Action, Flow, known_device, known_peer, record};
+use super::assets::{AssetQuery, AssetSummary};
+use super::devices::{DeviceQuery, DeviceSummary, summary};
+use super::flows::{Flow, FlowQuery, record};
 use super::problem::Problem;
-use super::request::Query;
+use super::request::Queries;
 use crate::Shared;
 use crate::inventory::Column;
 use crate::inventory::list::cell;
-use crate::store::asset::{self, AssetFilter, AssetPlace};
-use crate::store::device::{self, DeviceFilter, DevicePlace, DeviceSort, word};
-use crate::store::flow::{self, FlowFilter, FlowRow};
-use crate::time::Time;
+use crate::store::asset::{self, AssetPlace};
+use crate::store::device::{self, DevicePlace, DeviceSort, word};
+use crate::store::flow::{self, FlowRow};
 
 /// Entries read at a time.
 const PORTION: u32 = 500;
@@ -54,24 +53,25 @@ pub enum ListFormat {
     Json,
 }
 
-/// All devices, as a file
-#[utoipa::path(get, path = "/devices/export", tag = "devices", params(ListExportQuery),
+/// The devices, all or those that are asked for, as a file
+#[utoipa::path(get, path = "/devices/export", tag = "devices",
+    params(DeviceQuery, ListExportQuery),
     responses((status = 200, description = "The devices",
         content((String = "text/csv"), (Vec<DeviceSummary> = "application/json")))))]
 async fn export_devices(
     State(app): State<Shared>,
-    Query(query): Query<ListExportQuery>,
+    Queries(query, form): Queries<DeviceQuery, ListExportQuery>,
 ) -> Result<Response, Problem> {
-    let portions = stream::try_unfold((app, None), |(app, after)| async move {
-        let filter = DeviceFilter::default();
+    let begin = (app, query.filter()?, None);
+    let portions = stream::try_unfold(begin, |(app, filter, after)| async move {
         let sort = (DeviceSort::Key, false);
         let after: Option<DevicePlace> = after;
         let rows = device::list(&app.store.main, &filter, sort, after.as_ref(), PORTION).await?;
         let place = rows.last().map(|(_, place)| place.clone());
         let items: Vec<_> = rows.into_iter().map(|(row, _)| summary(row)).collect();
-        Ok::<_, anyhow::Error>(place.map(|place| (items, (app, Some(place)))))
+        Ok::<_, anyhow::Error>(place.map(|place| (items, (app, filter, Some(place)))))
     });
-    let format = query.format.unwrap_or_default();
+    let format = form.format.unwrap_or_default();
     Ok(file(
         "devices",
         format,
@@ -81,75 +81,48 @@ async fn export_devices(
     ))
 }
 
-/// All assets, as a file that can be taken in again
-#[utoipa::path(get, path = "/assets/export", tag = "assets", params(ListExportQuery),
+/// The assets, all or those that are asked for, as a file that can be taken in again
+#[utoipa::path(get, path = "/assets/export", tag = "assets",
+    params(AssetQuery, ListExportQuery),
     responses((status = 200, description = "The assets",
         content((String = "text/csv"), (Vec<AssetSummary> = "application/json")))))]
 async fn export_assets(
     State(app): State<Shared>,
-    Query(query): Query<ListExportQuery>,
+    Queries(query, form): Queries<AssetQuery, ListExportQuery>,
 ) -> Result<Response, Problem> {
-    let portions = stream::try_unfold((app, None), |(app, after)| async move {
-        let (filter, sort) = (AssetFilter::default(), (Column::Tag, false));
+    let begin = (app, query.filter()?, None);
+    let portions = stream::try_unfold(begin, |(app, filter, after)| async move {
+        let sort = (Column::Tag, false);
         let after: Option<AssetPlace> = after;
         let rows = asset::list(&app.store.main, &filter, sort, after.as_ref(), PORTION).await?;
         let place = rows.last().map(|row| (row.facts.tag.clone(), row.id));
         let items: Vec<_> = rows.into_iter().map(AssetSummary::from).collect();
-        Ok::<_, anyhow::Error>(place.map(|place| (items, (app, Some(place)))))
+        Ok::<_, anyhow::Error>(place.map(|place| (items, (app, filter, Some(place)))))
     });
     let mut headings = Column::ALL.map(Column::name).to_vec();
     headings.push("devices");
-    let format = query.format.unwrap_or_default();
+    let format = form.format.unwrap_or_default();
     Ok(file("assets", format, &headings, portions, asset_cells))
 }
 
-/// Which records, and in which form.
-#[derive(Debug, Default, Deserialize, IntoParams)]
-#[serde(deny_unknown_fields)]
-#[into_params(parameter_in = Query)]
-pub struct FlowExportQuery {
-    /// Of this device
-    pub device: Option<String>,
-    /// With this address
-    pub peer: Option<String>,
-    /// With this action
-    #[param(inline)]
-    pub action: Option<Action>,
-    /// Not before
-    #[param(value_type = Option<String>, format = DateTime)]
-    pub since: Option<Time>,
-    /// Before
-    #[param(value_type = Option<String>, format = DateTime)]
-    pub until: Option<Time>,
-    /// In which form
-    #[param(inline)]
-    pub format: Option<ListFormat>,
-}
-
 /// The flow history, newest first, as a file
-#[utoipa::path(get, path = "/flows/export", tag = "flows", params(FlowExportQuery),
+#[utoipa::path(get, path = "/flows/export", tag = "flows",
+    params(FlowQuery, ListExportQuery),
     responses((status = 200, description = "The records",
         content((String = "text/csv"), (Vec<Flow> = "application/json")))))]
 async fn export_flows(
     State(app): State<Shared>,
-    Query(query): Query<FlowExportQuery>,
+    Queries(query, form): Queries<FlowQuery, ListExportQuery>,
 ) -> Result<Response, Problem> {
-    let filter = FlowFilter {
-        device: known_device(query.device)?,
-        peer: known_peer(query.peer)?,
-        action: query.action.map(|action| word(&action)),
-        since_s: query.since.map(Time::seconds),
-        until_s: query.until.map(Time::seconds),
-        ..FlowFilter::default()
-    };
-    let begin = (app, filter, None);
+    let format = form.format.unwrap_or_default();
+    let begin = (app, query.filter()?, None);
     let portions = stream::try_unfold(begin, |(app, filter, after)| async move {
-        let rows = flow::history(&app.store.history, &filter, after.as_ref(), PORTION).await?;
+        let (history, patience) = (&app.store.history, flow::FILE_PATIENCE);
+        let rows = flow::history(history, &filter, after.as_ref(), PORTION, patience).await?;
         let place = rows.last().map(FlowRow::place);
         let items: Vec<_> = rows.into_iter().map(record).collect();
         Ok::<_, anyhow::Error>(place.map(|place| (items, (app, filter, Some(place)))))
     });
-    let format = query.format.unwrap_or_default();
     Ok(file("flows", format, &FLOW_HEADINGS, portions, flow_cells))
 }
 

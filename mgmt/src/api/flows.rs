@@ -10,10 +10,11 @@ use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 use wardline_control::{FlowView, bounds};
+use wardline_policy::Reason;
 
-use super::page::{self, Page};
+use super::page::{self, Page, PageQuery};
 use super::problem::Problem;
-use super::request::Query;
+use super::request::{Queries, Query};
 use crate::Shared;
 use crate::store::device;
 use crate::store::flow::{self, EdgeRow, FlowFilter, FlowPlace, FlowRow};
@@ -159,7 +160,7 @@ pub enum PeerClass {
     None,
 }
 
-/// Which records.
+/// Which records, or which lines of the map that have such records.
 #[derive(Debug, Default, Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
@@ -186,25 +187,38 @@ pub struct FlowQuery {
     /// Before
     #[param(value_type = Option<String>, format = DateTime)]
     pub until: Option<Time>,
-    /// Entries of a page
-    #[param(minimum = 1, maximum = 1000)]
-    pub limit: Option<u32>,
-    /// `next_cursor` of the page before, with the same parameters
-    pub cursor: Option<String>,
 }
 
-/// Which lines of the map.
+impl FlowQuery {
+    /// What it asks of the history.
+    ///
+    /// # Errors
+    /// When a text in it is not what it should be.
+    pub(super) fn filter(self) -> Result<FlowFilter, Problem> {
+        Ok(FlowFilter {
+            device: known_device(self.device)?,
+            peer: known_peer("peer", self.peer)?,
+            by_device: self.initiator.map(|by| by == By::Device),
+            protocol: self.protocol,
+            port: self.port,
+            action: self.action.map(|action| device::word(&action)),
+            reason: self.reason,
+            since_s: self.since.map(Time::seconds),
+            until_s: self.until.map(Time::seconds),
+        })
+    }
+}
+
+/// Which lines of the map by role.
 #[derive(Debug, Default, Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
-pub struct EdgeQuery {
-    /// Of this device
-    pub device: Option<String>,
-    /// With this address
-    pub peer: Option<String>,
-    /// Begun by
+pub struct RoleQuery {
+    /// Of devices with this role; `unknown` for those without one
+    pub role: Option<String>,
+    /// With peers of this class
     #[param(inline)]
-    pub initiator: Option<By>,
+    pub peers: Option<PeerClass>,
     /// With this IP protocol number
     pub protocol: Option<u8>,
     /// With this service port
@@ -212,16 +226,23 @@ pub struct EdgeQuery {
     /// With this action
     #[param(inline)]
     pub action: Option<Action>,
-    /// For this reason
-    pub reason: Option<String>,
-    /// Seen since
-    #[param(value_type = Option<String>, format = DateTime)]
-    pub since: Option<Time>,
-    /// Entries of a page
-    #[param(minimum = 1, maximum = 1000)]
-    pub limit: Option<u32>,
-    /// `next_cursor` of the page before, with the same parameters
-    pub cursor: Option<String>,
+}
+
+impl RoleQuery {
+    fn fits(&self, edge: &RoleEdge) -> bool {
+        let Self {
+            role,
+            peers,
+            protocol,
+            port,
+            action,
+        } = self;
+        role.as_ref().is_none_or(|role| *role == edge.role)
+            && peers.is_none_or(|peers| peers == edge.peers)
+            && protocol.is_none_or(|protocol| protocol == edge.protocol)
+            && port.is_none_or(|port| port == edge.port)
+            && action.is_none_or(|action| action == edge.action)
+    }
 }
 
 /// Which conversations in progress.
@@ -237,6 +258,8 @@ pub struct LiveQuery {
     pub port: Option<u16>,
     /// With this IP protocol number
     pub protocol: Option<u8>,
+    /// Forwarded for this reason, such as `allowed`
+    pub reason: Option<String>,
     /// Entries of a page; a page may be empty and yet have a next one
     #[param(minimum = 1, maximum = 1000)]
     pub limit: Option<u32>,
@@ -245,26 +268,17 @@ pub struct LiveQuery {
 }
 
 /// The flow history, newest first
-#[utoipa::path(get, path = "/flows", tag = "flows", params(FlowQuery),
+#[utoipa::path(get, path = "/flows", tag = "flows", params(FlowQuery, PageQuery),
     responses((status = 200, description = "A page of records", body = Page<Flow>)))]
 async fn list_flows(
     State(app): State<Shared>,
-    Query(query): Query<FlowQuery>,
+    Queries(query, pages): Queries<FlowQuery, PageQuery>,
 ) -> Result<Json<Page<Flow>>, Problem> {
-    let limit = page::limit(query.limit)?;
-    let after: Option<FlowPlace> = page::decode(query.cursor.as_deref())?;
-    let filter = FlowFilter {
-        device: known_device(query.device)?,
-        peer: known_peer(query.peer)?,
-        by_device: query.initiator.map(|by| by == By::Device),
-        protocol: query.protocol,
-        port: query.port,
-        action: query.action.map(|action| device::word(&action)),
-        reason: query.reason,
-        since_s: query.since.map(Time::seconds),
-        until_s: query.until.map(Time::seconds),
-    };
-    let rows = flow::history(&app.store.history, &filter, after.as_ref(), limit + 1).await?;
+    let limit = page::limit(pages.limit)?;
+    let after: Option<FlowPlace> = page::decode(pages.cursor.as_deref())?;
+    let filter = query.filter()?;
+    let (history, patience) = (&app.store.history, flow::PAGE_PATIENCE);
+    let rows = flow::history(history, &filter, after.as_ref(), limit + 1, patience).await?;
     Ok(Json(Page::new(rows, limit, FlowRow::place).map(record)))
 }
 
@@ -279,13 +293,13 @@ async fn list_live_flows(
     let limit = page::limit(query.limit)?;
     let cursor: Option<u64> = page::decode(query.cursor.as_deref())?;
     let key = known_device(query.device)?.and_then(|text| device::parse_key(&text));
-    let address = known_peer(query.address)?;
+    let address = known_peer("address", query.address)?;
     let filter = wardline_control::FlowFilter {
         mac: key.map(|key| key.mac),
         address: address.and_then(|text| text.parse().ok()),
         port: query.port,
         protocol: query.protocol,
-        reason: None,
+        reason: known_reason(query.reason)?,
     };
     let client = app.fastpath.client()?;
     let limit = limit.min(bounds::PAGE);
@@ -297,37 +311,35 @@ async fn list_live_flows(
 }
 
 /// The map of transaction flows, by device
-#[utoipa::path(get, path = "/map/edges", tag = "map", params(EdgeQuery),
+#[utoipa::path(get, path = "/map/edges", tag = "map", params(FlowQuery, PageQuery),
     responses((status = 200, description = "A page of the map", body = Page<Edge>)))]
 async fn list_edges(
     State(app): State<Shared>,
-    Query(query): Query<EdgeQuery>,
+    Queries(query, pages): Queries<FlowQuery, PageQuery>,
 ) -> Result<Json<Page<Edge>>, Problem> {
-    let limit = page::limit(query.limit)?;
-    let after: Option<i64> = page::decode(query.cursor.as_deref())?;
-    let filter = FlowFilter {
-        device: known_device(query.device)?,
-        peer: known_peer(query.peer)?,
-        by_device: query.initiator.map(|by| by == By::Device),
-        protocol: query.protocol,
-        port: query.port,
-        action: query.action.map(|action| device::word(&action)),
-        reason: query.reason,
-        since_s: query.since.map(Time::seconds),
-        until_s: None,
-    };
+    let limit = page::limit(pages.limit)?;
+    let after: Option<i64> = page::decode(pages.cursor.as_deref())?;
+    let filter = query.filter()?;
     let rows = flow::edges(&app.store.history, &filter, after, limit + 1).await?;
     Ok(Json(Page::new(rows, limit, |row| row.edge.id).map(edge)))
 }
 
 /// The map of transaction flows, by role of the devices
-#[utoipa::path(get, path = "/map", tag = "map",
+#[utoipa::path(get, path = "/map", tag = "map", params(RoleQuery),
     responses((status = 200, description = "The map", body = RoleMap)))]
-async fn read_role_map(State(app): State<Shared>) -> Json<RoleMap> {
-    Json(app.role_map.borrow().as_ref().clone())
+async fn read_role_map(
+    State(app): State<Shared>,
+    Query(query): Query<RoleQuery>,
+) -> Result<Json<RoleMap>, Problem> {
+    let map = app.role_map.borrow().clone();
+    let edges = map.edges.iter().filter(|edge| query.fits(edge));
+    Ok(Json(RoleMap {
+        made: map.made,
+        edges: edges.take(ROLE_EDGES).cloned().collect(),
+    }))
 }
 
-pub(super) fn known_device(text: Option<String>) -> Result<Option<String>, Problem> {
+fn known_device(text: Option<String>) -> Result<Option<String>, Problem> {
     match text {
         Some(text) if device::parse_key(&text).is_none() => Err(Problem::query(
             "device",
@@ -337,12 +349,20 @@ pub(super) fn known_device(text: Option<String>) -> Result<Option<String>, Probl
     }
 }
 
-pub(super) fn known_peer(text: Option<String>) -> Result<Option<String>, Problem> {
+fn known_peer(field: &str, text: Option<String>) -> Result<Option<String>, Problem> {
     let Some(text) = text else { return Ok(None) };
     match text.parse::<IpAddr>() {
         Ok(address) => Ok(Some(address.to_canonical().to_string())),
-        Err(_) => Err(Problem::query("peer", "an IPv4 or IPv6 address")),
+        Err(_) => Err(Problem::query(field, "an IPv4 or IPv6 address")),
     }
+}
+
+fn known_reason(text: Option<String>) -> Result<Option<Reason>, Problem> {
+    let Some(text) = text else { return Ok(None) };
+    let reason = serde_json::from_value(text.into());
+    reason
+        .map(Some)
+        .map_err(|_| Problem::query("reason", "a reason of the fast path, such as `allowed`"))
 }
 
 fn by(by_device: bool) -> By {
@@ -400,8 +420,10 @@ fn edge(row: EdgeRow) -> Edge {
 
 /// The role of devices without one.
 const UNKNOWN: &str = "unknown";
-/// Lines of the map by role, at most.
+/// Lines of the map by role that are answered, at most.
 const ROLE_EDGES: usize = 1_000;
+/// Lines of it that are kept to be asked for, at most.
+const ROLE_EDGES_KEPT: usize = 10_000;
 
 /// Makes the map by role; reads all edges.
 ///
@@ -470,7 +492,7 @@ pub async fn make_role_map(app: &Shared) -> Result<RoleMap, crate::store::StoreE
         });
     let mut edges: Vec<_> = edges.collect();
     edges.sort_by_key(|edge| std::cmp::Reverse(edge.conversations));
-    edges.truncate(ROLE_EDGES);
+    edges.truncate(ROLE_EDGES_KEPT);
     Ok(RoleMap {
         made: Time::now(),
         edges,

@@ -102,10 +102,7 @@ pub async fn once(
     };
     let name = (principal.who, text(&key)?);
     let (parts, body) = request.into_parts();
-    let body = axum::body::to_bytes(body, BODY_BYTES).await.map_err(|_| {
-        let detail = format!("At most {BODY_BYTES} bytes are taken.");
-        Problem::new(Code::TooLarge, detail)
-    })?;
+    let body = super::request::whole(body, BODY_BYTES).await?;
     let target = parts
         .uri
         .path_and_query()
@@ -180,8 +177,9 @@ fn require_same(known: Option<&Known>, digest: &str) -> Result<(), Problem> {
 /// Keeps the answer of what was done; what did nothing may be asked again.
 async fn keep(app: &App, at: (&str, &str), response: Response) -> Result<Response, Problem> {
     let status = response.status();
-    // Whatever failed inside may have been done or not: it stays without an answer.
-    if status == StatusCode::INTERNAL_SERVER_ERROR {
+    // Whatever failed inside, or on the way to the fast path, may have been done or not: it stays
+    // without an answer.
+    if status.is_server_error() {
         return Ok(response);
     }
     let mut transaction = app.store.main.begin().await?;

@@ -57,8 +57,10 @@ pub const BASE: &str = "/api/v1";
 /// Where its interactive page lies.
 const PAGE: &str = "/api/docs";
 
-/// What the browser may do with our pages: load from us, and nothing else from anywhere.
-const CONTENT_POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self' \
+/// What the browser may do with our answers: nothing.
+const CONTENT_POLICY: &str = "default-src 'none'; base-uri 'none'; frame-ancestors 'none'";
+/// What it may do with the interactive page: load from us, and nothing else from anywhere.
+const PAGE_POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self' \
     'unsafe-inline'; img-src 'self' data:; font-src 'self'; connect-src 'self'; form-action \
     'self'; base-uri 'none'; frame-ancestors 'none'";
 
@@ -116,7 +118,7 @@ pub fn router(app: Shared) -> Router {
         .route_layer(middleware::from_fn_with_state(app.clone(), follow));
     guarded
         .with_state(app)
-        .merge(page)
+        .merge(Router::from(page).layer(middleware::map_response(page_headers)))
         .route(
             "/",
             get(|| async { Redirect::temporary(&format!("{PAGE}/")) }),
@@ -168,6 +170,14 @@ fn finished<T>(result: Result<Result<T, Problem>, JoinError>) -> Result<T, Probl
             "The log of the appliance says more.",
         ))
     })
+}
+
+/// The page has styles in its elements; [`headers`] leaves what is there.
+async fn page_headers(mut response: Response) -> Response {
+    let policy = HeaderValue::from_static(PAGE_POLICY);
+    let headers = response.headers_mut();
+    headers.insert(header::CONTENT_SECURITY_POLICY, policy);
+    response
 }
 
 /// Headers of every answer.

@@ -1,5 +1,8 @@
 //! Reading requests strictly: what is not expected is refused, with its place.
 
+use std::time::Duration;
+
+use axum::body::Bytes;
 use axum::extract::{FromRequest, FromRequestParts, Request};
 use axum::http::header::{CONTENT_TYPE, IF_MATCH};
 use axum::http::request::Parts;
@@ -11,6 +14,8 @@ use super::problem::{Code, FieldError, Problem};
 
 /// Bytes of an ordinary JSON body.
 pub const BODY_BYTES: usize = 1024 * 1024;
+/// How long a body may take to come.
+const BODY_TIME: Duration = Duration::from_secs(60);
 
 /// What can say of itself what is wrong with it, beyond its types.
 pub trait Checked {
@@ -35,16 +40,11 @@ where
             let detail = "The body must be JSON, with `Content-Type: application/json`.";
             return Err(Problem::new(Code::UnsupportedMediaType, detail));
         }
-        let bytes = axum::body::to_bytes(request.into_body(), BYTES)
-            .await
-            .map_err(|_| {
-                let detail = format!("At most {BYTES} bytes are taken.");
-                Problem::new(Code::TooLarge, detail)
-            })?;
+        let bytes = whole(request.into_body(), BYTES).await?;
         let mut reader = serde_json::Deserializer::from_slice(&bytes);
         let value = serde_path_to_error::deserialize(&mut reader).map_err(|error| {
-            let field = error.path().to_string();
             let message = error.inner().to_string();
+            let field = field_of(&error.path().to_string(), &message);
             Problem::new(
                 Code::InvalidBody,
                 "The body is not what was expected; see `errors`.",
@@ -61,12 +61,42 @@ where
     }
 }
 
+/// A body, unless it is too large or its sender leaves off in the middle.
+///
+/// # Errors
+/// The problem to answer with.
+pub async fn whole(body: axum::body::Body, most: usize) -> Result<Bytes, Problem> {
+    let read = tokio::time::timeout(BODY_TIME, axum::body::to_bytes(body, most));
+    match read.await {
+        Ok(Ok(bytes)) => Ok(bytes),
+        Ok(Err(_)) => Err(Problem::new(
+            Code::TooLarge,
+            format!("At most {most} bytes are taken."),
+        )),
+        Err(_) => Err(Problem::new(
+            Code::BadRequest,
+            format!("The body did not come within {} s.", BODY_TIME.as_secs()),
+        )),
+    }
+}
+
 fn checked<T: Checked>(value: T) -> Result<T, Problem> {
     let errors = value.check();
     if errors.is_empty() {
         return Ok(value);
     }
     Err(Problem::new(Code::InvalidBody, "Some fields cannot be so; see `errors`.").with(errors))
+}
+
+/// The field that a message of serde is about: a missing one has the path of what it is missing from.
+fn field_of(path: &str, message: &str) -> String {
+    let name = |mark: &str| message.strip_prefix(mark)?.split('`').next();
+    let parent = if path == "." { "" } else { path };
+    match name("missing field `") {
+        Some(name) if parent.is_empty() => name.to_owned(),
+        Some(name) => format!("{parent}.{name}"),
+        None => path.to_owned(),
+    }
 }
 
 fn is_json(value: &HeaderValue) -> bool {
@@ -83,14 +113,44 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequestParts<S> for Query<T> {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, _state: &S) -> Result<Self, Problem> {
-        let query = parts.uri.query().unwrap_or_default();
-        let reader = serde_urlencoded::Deserializer::new(form_urlencoded::parse(query.as_bytes()));
-        serde_path_to_error::deserialize(reader)
-            .map(Self)
-            .map_err(|error| {
-                let field = error.path().to_string();
-                Problem::query(&field, error.inner().to_string())
-            })
+        read(parts.uri.query().unwrap_or_default()).map(Self)
+    }
+}
+
+fn read<T: DeserializeOwned>(query: &str) -> Result<T, Problem> {
+    let reader = serde_urlencoded::Deserializer::new(form_urlencoded::parse(query.as_bytes()));
+    serde_path_to_error::deserialize(reader).map_err(|error| {
+        let message = error.inner().to_string();
+        let field = field_of(&error.path().to_string(), &message);
+        Problem::query(&field, message)
+    })
+}
+
+/// Query parameters of two sorts, such as which devices, and which page of them: the first takes those
+/// it knows, the second the others. Unknown ones are refused.
+#[derive(Debug)]
+pub struct Queries<A, B>(pub A, pub B);
+
+impl<S, A, B> FromRequestParts<S> for Queries<A, B>
+where
+    S: Send + Sync,
+    A: DeserializeOwned + IntoParams,
+    B: DeserializeOwned,
+{
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, _state: &S) -> Result<Self, Problem> {
+        let known = A::into_params(|| None);
+        let [mut first, mut second] =
+            [(); 2].map(|()| form_urlencoded::Serializer::new(String::new()));
+        for (name, value) in
+            form_urlencoded::parse(parts.uri.query().unwrap_or_default().as_bytes())
+        {
+            let is_known = known.iter().any(|parameter| parameter.name == name);
+            let part = if is_known { &mut first } else { &mut second };
+            part.append_pair(&name, &value);
+        }
+        Ok(Self(read(&first.finish())?, read(&second.finish())?))
     }
 }
 

@@ -132,6 +132,10 @@ pub const RULES: &[(&str, Access)] = &[
     ("delete_receiver", ADMINISTRATION),
     ("test_receiver", ADMINISTRATION),
     ("read_system", ALL),
+    (
+        "read_configuration",
+        Roles(&[Security, Administrator, Auditor]),
+    ),
     ("read_health", Public),
     ("read_readiness", Public),
 ];

@@ -7,10 +7,10 @@ use std::time::Duration;
 use wardline_control::bounds::PAGE;
 use wardline_control::{Alert, Client};
 
-use crate::api::alerts::{ACCEPTED, tell};
+use crate::api::alerts::{keep_acceptance, tell};
 use crate::out::keep_alert;
 use crate::store::alert::{self, News};
-use crate::store::device;
+use crate::store::{Actor, device};
 use crate::{App, Shared};
 
 /// How often all alerts are looked at when none is told of.
@@ -114,15 +114,19 @@ async fn end_others(app: &App, there: &HashSet<(u64, String)>) -> anyhow::Result
 /// Somebody accepted an alert at the fast path.
 pub(super) async fn accepted(app: &App, number: u64, who: &str, reason: &str) {
     let written = async {
-        let Some(id) = alert::not_accepted(app.store.main.read(), number).await? else {
-            return anyhow::Ok(());
+        let found = alert::not_accepted(app.store.main.read(), number).await?;
+        let mut db = app.store.main.read().acquire().await?;
+        let row = match found {
+            Some(id) => alert::find(&mut db, id).await?,
+            None => None,
         };
-        let mut transaction = app.store.main.begin().await?;
-        alert::accept(&mut transaction, id, who, reason).await?;
-        keep_alert(&mut transaction, ACCEPTED, id).await?;
-        transaction.commit().await?;
-        tell(app, ACCEPTED, id).await?;
-        Ok(())
+        drop(db);
+        if let Some(row) = row {
+            let who = who.to_owned();
+            let actor = Actor { who, address: None };
+            keep_acceptance(app, actor, &row, reason).await?;
+        }
+        anyhow::Ok(())
     };
     if let Err(error) = written.await {
         tracing::warn!(%error, alert = number, "an acceptance was not kept");

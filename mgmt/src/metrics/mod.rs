@@ -5,7 +5,7 @@
 //! the number of series is bounded; no device, person or address is one.
 
 mod fastpath;
-mod own;
+pub(crate) mod own;
 mod series;
 
 use std::time::{Duration, Instant};

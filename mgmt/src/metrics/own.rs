@@ -99,7 +99,7 @@ async fn of_state(db: &Database, state: &str) -> Result<u64, StoreError> {
 }
 
 /// Bytes on the disk, the journal included.
-fn size(path: &std::path::Path) -> u64 {
+pub(crate) fn size(path: &std::path::Path) -> u64 {
     let journal = format!("{}-wal", path.display());
     let bytes = |path: &std::path::Path| std::fs::metadata(path).map_or(0, |facts| facts.len());
     bytes(path) + bytes(journal.as_ref())

@@ -228,6 +228,7 @@ pub async fn apply(app: &App, actor: Actor, order: &Order) -> Result<Applied, Pr
         .after(&json!({ "number": order.number, "confirm_within_s": order.confirm_within_s }));
     let change = app.store.change(actor).await?;
     let wanted = Wanted {
+        created: None,
         want,
         document: &document,
         confirm_within_s: order.confirm_within_s,
@@ -349,8 +350,8 @@ pub async fn edit(
         reason: Some(&edit.reason),
     };
     let version = kept::insert(change.db(), &document, &source).await?;
-    tell(app, "policy-created", &facts(&version));
     let wanted = Wanted {
+        created: Some(facts(&version)),
         want: Desired {
             number: version.number,
             confirmed: true,
@@ -374,6 +375,8 @@ fn wrong(read: Result<Document, Vec<Diagnostic>>) -> Result<Document, Problem> {
 
 /// A version on its way.
 struct Wanted<'a> {
+    /// What is told of the version when it is kept, if it is not kept yet.
+    created: Option<serde_json::Value>,
     want: Desired,
     document: &'a Document,
     confirm_within_s: Option<u32>,
@@ -393,6 +396,9 @@ async fn put(
     let actor = change.actor().clone();
     kept::want(change.db(), &wanted.want, wanted.document).await?;
     change.commit_all(records).await?;
+    if let Some(created) = &wanted.created {
+        tell(app, "policy-created", created);
+    }
     let applied = hand_over(app, client, number, &wanted, &settled.now).await;
     match applied {
         Ok(applied) => {

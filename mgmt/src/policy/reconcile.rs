@@ -178,6 +178,7 @@ async fn catch_up(
 ) -> Result<(), Problem> {
     let (_, document) = load(app, desired.number).await?;
     let wanted = Wanted {
+        created: None,
         want: desired.clone(),
         document: &document,
         confirm_within_s: None,

@@ -78,8 +78,14 @@ pub struct AlertFilter {
     pub kind: Option<String>,
     /// About this device.
     pub device: Option<String>,
+    /// Whether somebody accepted it.
+    pub accepted: Option<bool>,
+    /// At least as grave.
+    pub score_min: Option<u8>,
     /// Observed since.
     pub since: Option<Time>,
+    /// Begun before.
+    pub until: Option<Time>,
 }
 
 /// At most `limit` alerts before a number, newest first.
@@ -107,6 +113,19 @@ pub async fn list(
     }
     if let Some(since) = filter.since {
         query.push(" AND last_us >= ").push_bind(since.us());
+    }
+    if let Some(until) = filter.until {
+        query.push(" AND began_us < ").push_bind(until.us());
+    }
+    if let Some(least) = filter.score_min {
+        query
+            .push(" AND score_percent >= ")
+            .push_bind(i64::from(least));
+    }
+    match filter.accepted {
+        Some(true) => drop(query.push(" AND accepted_us IS NOT NULL")),
+        Some(false) => drop(query.push(" AND accepted_us IS NULL")),
+        None => {}
     }
     query.push(" ORDER BY id DESC LIMIT ");
     query.push_bind(i64::from(limit));
@@ -256,7 +275,15 @@ pub async fn prune(db: &mut SqliteConnection) -> Result<(), StoreError> {
     Ok(())
 }
 
-/// Somebody accepted an alert: what it is about is usual from now on.
+/// Whether what the fast path shows is this alert: it counts anew when it lost its memory.
+pub fn is_shown(row: &AlertRow, shown: &Alert) -> bool {
+    let began = Time::from_contract(shown.began_us);
+    i64::try_from(shown.id) == Ok(row.number)
+        && device::key_text(&shown.device) == row.device
+        && (row.began.plus_s(-SAME_S)..=row.began.plus_s(SAME_S)).contains(&began)
+}
+
+/// Somebody accepted an alert: what it is about is usual from now on. Whether nobody had before.
 ///
 /// # Errors
 /// When the database fails.
@@ -265,18 +292,13 @@ pub async fn accept(
     id: i64,
     who: &str,
     reason: &str,
-) -> Result<(), StoreError> {
-    sqlx::query(
+) -> Result<bool, StoreError> {
+    let done = sqlx::query(
         "UPDATE alert SET accepted_us = ?2, accepted_by = ?3, accepted_reason = ?4, \
-         state = 'ended' WHERE id = ?1",
-    )
-    .bind(id)
-    .bind(Time::now().us())
-    .bind(who)
-    .bind(reason)
-    .execute(db)
-    .await?;
-    Ok(())
+         state = 'ended' WHERE id = ?1 AND accepted_us IS NULL",
+    );
+    let done = done.bind(id).bind(Time::now().us()).bind(who).bind(reason);
+    Ok(done.execute(db).await?.rows_affected() > 0)
 }
 
 /// The newest alert with a number of the fast path that nobody accepted yet.

@@ -72,16 +72,16 @@ pub struct Notes {
 pub struct DeviceFilter {
     /// Taken for this role; `unknown` for those without one.
     pub role: Option<String>,
-    /// In this mode.
-    pub mode: Option<String>,
-    /// Of this ward.
-    pub ward: Option<String>,
-    /// Of this care class.
-    pub care: Option<String>,
+    /// Columns that have these values.
+    pub equal: Vec<(&'static str, String)>,
+    /// Whether a person confirmed the role.
+    pub confirmed: Option<bool>,
     /// Of the group with this name.
     pub group: Option<String>,
     /// Seen since.
     pub seen_since: Option<Time>,
+    /// Seen last before.
+    pub seen_before: Option<Time>,
     /// Every one of these words occurs somewhere.
     pub words: Vec<String>,
 }
@@ -99,6 +99,14 @@ pub enum DeviceSort {
     LastSeen,
     /// When it was seen first.
     FirstSeen,
+    /// Maker.
+    Vendor,
+    /// Mode.
+    Mode,
+    /// Criticality.
+    Criticality,
+    /// Ward, then bed.
+    Ward,
 }
 
 impl DeviceSort {
@@ -110,6 +118,14 @@ impl DeviceSort {
             Self::Role => "coalesce(role, '')",
             Self::LastSeen => "last_seen_us",
             Self::FirstSeen => "first_seen_us",
+            Self::Vendor => "coalesce(vendor, '')",
+            Self::Mode => "mode",
+            // The gravest first.
+            Self::Criticality => {
+                "CASE criticality WHEN 'life-critical' THEN '1' WHEN 'high' THEN '2' \
+                 WHEN 'medium' THEN '3' WHEN 'low' THEN '4' ELSE '5' END"
+            }
+            Self::Ward => "(coalesce(ward, '') || char(31) || coalesce(bed, ''))",
         }
     }
 }
@@ -205,16 +221,12 @@ pub async fn list(
     let mut query = QueryBuilder::<Sqlite>::new("SELECT ");
     query.push(COLUMNS).push(", ").push(column);
     query.push(" AS place FROM device WHERE 1");
-    let equal = [
-        ("mode", &filter.mode),
-        ("ward", &filter.ward),
-        ("care", &filter.care),
-    ];
-    for (column, value) in equal {
-        if let Some(value) = value {
-            query.push(" AND ").push(column).push(" = ");
-            query.push_bind(value.clone());
-        }
+    for (column, value) in &filter.equal {
+        query.push(" AND ").push(*column).push(" = ");
+        query.push_bind(value.clone());
+    }
+    if let Some(confirmed) = filter.confirmed {
+        query.push(" AND confirmed = ").push_bind(confirmed);
     }
     match filter.role.as_deref() {
         Some("unknown") => drop(query.push(" AND role IS NULL")),
@@ -228,11 +240,17 @@ pub async fn list(
     if let Some(since) = filter.seen_since {
         query.push(" AND last_seen_us >= ").push_bind(since.us());
     }
+    if let Some(before) = filter.seen_before {
+        query.push(" AND last_seen_us < ").push_bind(before.us());
+    }
     for word in &filter.words {
+        let word = word.to_lowercase();
+        query.push(" AND (instr(search, ").push_bind(word.clone());
+        query.push(") > 0 OR key IN (SELECT device FROM asset_link JOIN asset ON asset.id = asset");
         query
-            .push(" AND instr(search, ")
-            .push_bind(word.to_lowercase())
-            .push(") > 0");
+            .push(" WHERE until_us IS NULL AND instr(lower(tag), ")
+            .push_bind(word)
+            .push(") > 0))");
     }
     let (less, order) = if descending {
         ("<", "DESC")
@@ -334,13 +352,15 @@ pub async fn write_notes(
 /// When the database fails.
 pub async fn write_seen(db: &mut SqliteConnection, view: &DeviceView) -> Result<(), StoreError> {
     let key = key_text(&view.key);
-    let seen = serde_json::to_string(view)
+    let before = find(&mut *db, &key).await?;
+    let mut view = view.clone();
+    if let Some(recalled) = before.as_ref().and_then(|row| recalled(row, &view)) {
+        view.identity = Some(recalled);
+    }
+    let seen = serde_json::to_string(&view)
         .map_err(|e| StoreError::Other(sqlx::Error::Encode(Box::new(e))))?;
     let identity = view.identity.clone().unwrap_or_default();
-    let notes = find(&mut *db, &key)
-        .await?
-        .map(|row| row.notes)
-        .unwrap_or_default();
+    let notes = before.map(|row| row.notes).unwrap_or_default();
     sqlx::query(
         "INSERT INTO device (key, name, policy_role, role, probability_percent, confirmed, mode, \
            care, vendor, model, first_seen_us, last_seen_us, seen, search) \
@@ -367,6 +387,27 @@ pub async fn write_seen(db: &mut SqliteConnection, view: &DeviceView) -> Result<
     .execute(db)
     .await?;
     Ok(())
+}
+
+/// What was known of a device before the fast path was started anew, while it cannot say it again:
+/// connections that last for days tell who they belong to at their beginning only.
+///
+/// It is shown and searched for; that it was proven or confirmed then says nothing now.
+fn recalled(before: &DeviceRow, view: &DeviceView) -> Option<Identity> {
+    let then = serde_json::from_str::<DeviceView>(&before.seen).ok()?;
+    let started_anew = view.first_seen_us > then.first_seen_us;
+    let (known, now) = (then.identity?, view.identity.clone().unwrap_or_default());
+    let says_less = now.role.is_none()
+        && now.conflict.is_none()
+        && now.evidence.len() < known.evidence.len().max(1);
+    let may_recall = started_anew || known.recalled_us.is_some();
+    (may_recall && known.role.is_some() && says_less).then(|| Identity {
+        may_enforce: false,
+        confirmed: false,
+        drift: None,
+        recalled_us: known.recalled_us.or(Some(then.last_seen_us)),
+        ..known
+    })
 }
 
 /// What is known of every device that tells which asset it is.
@@ -437,6 +478,62 @@ fn search_text(seen: &str, key: &str, notes: &Notes) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::store::Store;
+
+    const SECOND_US: u64 = 1_000_000;
+
+    /// A device as a fast path shows it that was started at `began_us`.
+    fn view(began_us: u64, identity: &serde_json::Value) -> DeviceView {
+        let view = serde_json::json!({
+            "key": { "mac": "00:09:fb:00:00:01", "vlan": { "outer": 10, "inner": 0 } },
+            "name": "", "role": null, "mode": "observe", "care": "therapy", "addresses": [],
+            "first_seen_us": began_us, "last_seen_us": began_us + SECOND_US,
+            "sent": { "frames": 1, "bytes": 64 }, "got": { "frames": 0, "bytes": 0 },
+            "by_reason": {}, "would_drop": {}, "flows": 0, "wrong_side": 0,
+            "identity": identity,
+        });
+        serde_json::from_value(view).expect("a view")
+    }
+
+    #[tokio::test]
+    async fn what_was_known_is_recalled_until_it_is_said_again() {
+        let evidence = serde_json::json!({ "sentence": "it says so", "source": "dicom",
+            "field": "dicom.calling-ae", "strength": "strong", "time_us": 1 });
+        let pump = serde_json::json!({ "role": "infusion-pump", "serial": "S1",
+            "probability_percent": 97, "may_enforce": true, "evidence": [evidence] });
+        let vague = serde_json::json!({ "words": "unknown" });
+        let dir = tempfile::tempdir().expect("a folder");
+        let store = Store::open(dir.path()).await.expect("a store");
+        let kept = async |view: DeviceView| {
+            let mut change = store.main.begin().await.expect("begun");
+            write_seen(&mut change, &view).await.expect("written");
+            change.commit().await.expect("kept");
+            let mut db = store.main.read().acquire().await.expect("a connection");
+            let row = find(&mut db, &key_text(&view.key)).await.expect("read");
+            let row = row.expect("there");
+            let seen: DeviceView = serde_json::from_str(&row.seen).expect("a view");
+            (row.role, seen.identity.expect("an identity"))
+        };
+        let first = 100 * SECOND_US;
+        kept(view(first, &pump)).await;
+        // The same fast path changes its mind: that is news.
+        assert_eq!(kept(view(first, &vague)).await.0, None);
+        kept(view(first, &pump)).await;
+        // Another one knows nothing yet, as often as it says so.
+        for _ in 0..2 {
+            let (role, identity) = kept(view(200 * SECOND_US, &vague)).await;
+            assert_eq!(role.as_deref(), Some("infusion-pump"));
+            assert_eq!(identity.serial.as_deref(), Some("S1"));
+            assert_eq!(identity.recalled_us, Some(first + SECOND_US));
+            assert!(!identity.may_enforce, "nothing proves it now");
+        }
+        let (role, identity) = kept(view(200 * SECOND_US, &pump)).await;
+        assert_eq!(role.as_deref(), Some("infusion-pump"));
+        assert_eq!(identity.recalled_us, None);
+        // What it said itself, it may take back.
+        assert_eq!(kept(view(200 * SECOND_US, &vague)).await.0, None);
+        store.close().await;
+    }
 
     #[test]
     fn a_key_reads_as_it_is_written() {

@@ -56,6 +56,9 @@ async fn alerts_are_listed_accepted_and_kept() {
         ("kind=scan", 0),
         ("state=open&limit=1", 1),
         ("since=2100-01-01T00:00:00Z", 0),
+        ("until=2026-01-01T00:00:00Z", 0),
+        ("accepted=false&score_min=80", 2),
+        ("score_min=81", 0),
     ] {
         assert!(
             count(found)(&server.read(&format!("/alerts?{query}")).await),
@@ -83,8 +86,35 @@ async fn alerts_are_listed_accepted_and_kept() {
         409
     );
     assert_eq!(server.stage().alerts.len(), 1);
-    let audit = server.read("/audit?operation=accept_alert").await;
-    assert_eq!(audit["items"][0]["record"]["reason"], "new archive");
+    // The fast path tells of it as well: it is written down once.
+    let again = EventKind::AlertAccepted {
+        alert: 1,
+        who: "token:biomed".to_owned(),
+        reason: "new archive".to_owned(),
+    };
+    let told = EventKind::AlertAccepted {
+        alert: 2,
+        who: "cli:root".to_owned(),
+        reason: "seen at the console".to_owned(),
+    };
+    let played = server.played.as_ref().expect("played");
+    played.tell(None, again);
+    played.tell(None, told);
+    let audit = server
+        .read_until("/audit?operation=accept_alert", count(2))
+        .await;
+    assert_eq!(audit["items"][1]["record"]["reason"], "new archive");
+    assert_eq!(audit["items"][0]["record"]["who"], "cli:root");
+    let since = format!(
+        "/audit?since={}",
+        audit["items"][0]["record"]["time"]
+            .as_str()
+            .expect("a time")
+    );
+    assert!(count(1)(&server.read(&since).await));
+    assert!(count(0)(
+        &server.read("/audit?until=2026-01-01T00:00:00Z").await
+    ));
     server.crash().await;
     assert!(count(2)(&server.read("/alerts").await));
 }
@@ -104,6 +134,12 @@ async fn a_fast_path_that_counts_anew_does_not_overwrite() {
     raise(&server, vec![later]);
     let list = server.read_until("/alerts", count(2)).await;
     assert_eq!(list["items"][0]["kind"], "scan");
+    // The number is another's now: accepting the old one accepts nothing.
+    let path = format!("/alerts/{}/accept", list["items"][1]["id"]);
+    let body = json!({ "reason": "usual" });
+    let (status, problem) = server.send(Role::Biomed, Method::POST, &path, &body).await;
+    assert_eq!(status, 409, "{problem:#}");
+    assert_eq!(server.stage().alerts.len(), 1);
     let ended = Alert {
         state: AlertState::Ended,
         ..server.stage().alerts[0].clone()

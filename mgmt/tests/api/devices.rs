@@ -35,6 +35,112 @@ async fn what_the_fast_path_sees_is_listed_page_by_page_and_found() {
 }
 
 #[tokio::test]
+async fn a_device_is_found_by_everything_that_is_said_of_it() {
+    let server = with_devices(3).await;
+    let change = json!({ "bed": "4", "ward": "ICU", "criticality": "high", "owner": "biomed" });
+    let patch = server.request(Role::Biomed, Method::PATCH, KEY);
+    let patch = patch.header("If-Match", "\"1\"").json(&change).send();
+    assert_eq!(patch.await.expect("an answer").status(), 200);
+    let asset = json!({ "tag": "BIO-0815" });
+    let (status, asset) = server
+        .send(Role::Biomed, Method::POST, "/assets", &asset)
+        .await;
+    assert_eq!(status, 201, "{asset:#}");
+    let link = format!("/assets/{}{KEY}", asset["id"]);
+    let link = server.request(Role::Biomed, Method::PUT, &link);
+    let link = link
+        .header("If-Match", "\"1\"")
+        .json(&json!({}))
+        .send()
+        .await;
+    assert!(link.expect("an answer").status().is_success());
+    for (query, found) in [
+        ("q=bio-0815", 1),
+        ("q=bio-0816", 0),
+        ("bed=4&ward=ICU&criticality=high&owner=biomed", 1),
+        ("bed=5", 0),
+        ("confirmed=true", 0),
+        ("seen_before=2020-01-01T00:00:00Z", 0),
+        ("q=bio-0815&sort=ward&limit=1", 1),
+    ] {
+        let list = server.read(&format!("/devices?{query}")).await;
+        assert_eq!(
+            list["items"].as_array().map(Vec::len),
+            Some(found),
+            "{query}"
+        );
+    }
+    let gravest = server.read("/devices?sort=criticality").await;
+    assert_eq!(gravest["items"][0]["bed"], "4");
+    let file = server
+        .request(Role::Viewer, Method::GET, "/devices/export?bed=4")
+        .send();
+    let file = file.await.expect("an answer").text().await.expect("a text");
+    assert_eq!(file.lines().count(), 2, "{file}");
+}
+
+#[tokio::test]
+async fn a_field_that_is_wrong_is_named_whatever_is_wrong_with_it() {
+    let server = with_devices(1).await;
+    for (body, field) in [
+        (json!({ "mode": "observe", "owner": "biomed" }), "reason"),
+        (
+            json!({ "mode": 5, "owner": "biomed", "reason": "r" }),
+            "mode",
+        ),
+        (
+            json!({ "mode": "observe", "owner": "", "reason": "r" }),
+            "owner",
+        ),
+        (
+            json!({ "mode": "observe", "owner": "b", "reason": "r", "colour": 1 }),
+            "colour",
+        ),
+    ] {
+        let path = format!("{KEY}/mode");
+        let (status, problem) = server.send(Role::Biomed, Method::PUT, &path, &body).await;
+        assert_eq!(status, 422, "{problem:#}");
+        assert_eq!(problem["errors"][0]["field"], field, "{problem:#}");
+    }
+    let live = server
+        .request(Role::Viewer, Method::GET, "/flows/live?address=x")
+        .send();
+    let problem: serde_json::Value = live.await.expect("answer").json().await.expect("JSON");
+    assert_eq!(problem["errors"][0]["field"], "address", "{problem:#}");
+}
+
+#[tokio::test]
+async fn pages_load_nothing_from_elsewhere_and_other_answers_nothing_at_all() {
+    let server = Server::start().await;
+    let client = reqwest::Client::builder().tls_certs_only([server.authority()]);
+    let client = client.build().expect("a client");
+    let policy = async |path: &str| {
+        let url = server
+            .anonymous(Method::GET, "")
+            .build()
+            .expect("a request");
+        let url = url.url().join(path).expect("a path");
+        let answer = client.get(url).send().await.expect("an answer");
+        let policy = answer.headers()["content-security-policy"].to_str();
+        let policy = policy.expect("a text").to_owned();
+        (
+            answer.url().path().to_owned(),
+            policy,
+            answer.text().await.expect("a text"),
+        )
+    };
+    let (path, page_policy, page) = policy("/").await;
+    assert_eq!(path, "/api/docs/", "the way to the page");
+    assert!(page_policy.contains("script-src 'self'"), "{page_policy}");
+    assert!(
+        !page.contains("http://") && !page.contains("https://"),
+        "{page}"
+    );
+    let (_, api_policy, _) = policy("/api/v1/openapi.json").await;
+    assert!(!api_policy.contains("self"), "{api_policy}");
+}
+
+#[tokio::test]
 async fn nobody_overwrites_what_another_wrote() {
     let server = with_devices(1).await;
     let patch = |tag: Option<&str>, bed: &str| {
@@ -78,6 +184,8 @@ async fn what_is_wrong_is_named() {
         "/devices?colour=red",
         "/devices?cursor=x",
         "/devices?sort=size",
+        "/devices/export?colour=red",
+        "/devices/export?limit=5",
     ] {
         let answer = problem(get(path).await.expect("answer")).await;
         assert_eq!(answer, (400, "invalid-query".to_owned()), "{path}");

@@ -42,7 +42,30 @@ async fn a_listener_hears_and_goes_on_where_it_was() {
     let mut stream = listen(&server, Some(&id)).await.expect("a stream");
     read_until(&mut stream, "fastpath-there").await;
     let mut stream = listen(&server, Some("gone-1")).await.expect("a stream");
-    read_until(&mut stream, "event: lost").await;
+    let lost = read_until(&mut stream, "event: lost").await;
+    // A browser comes back with the id of the last event, and is not lost again.
+    let id = lost.lines().find_map(|line| line.strip_prefix("id: "));
+    let mut stream = listen(&server, id).await.expect("a stream");
+    let played = server.played.as_ref().expect("played");
+    played.tell(None, EventKind::DeviceSeen);
+    let heard = read_until(&mut stream, "device-seen").await;
+    assert!(!heard.contains("event: lost"), "{heard}");
+}
+
+#[tokio::test]
+async fn whoever_heard_the_process_before_is_told_what_it_lost() {
+    let mut server = Server::start().await;
+    let stream = server.request(Role::Viewer, Method::GET, "/events").send();
+    let mut stream = stream.await.expect("a stream");
+    let played = server.played.as_ref().expect("played");
+    played.tell(None, EventKind::DeviceSeen);
+    let heard = read_until(&mut stream, "device-seen").await;
+    let ids = heard.lines().filter_map(|line| line.strip_prefix("id: "));
+    let id = ids.last().expect("an id").to_owned();
+    server.crash().await;
+    let request = server.request(Role::Viewer, Method::GET, "/events");
+    let stream = request.header("Last-Event-ID", id).send().await;
+    read_until(&mut stream.expect("a stream"), "event: lost").await;
 }
 
 #[tokio::test]

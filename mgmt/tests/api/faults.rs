@@ -297,7 +297,19 @@ async fn a_fast_path_that_goes_away_stops_nothing_else() {
         problem(ready().await).await,
         (503, "fastpath-away".to_owned())
     );
-    assert_eq!(server.read("/system").await["fastpath_reachable"], false);
+    let system = server.read("/system").await;
+    assert_eq!(system["fastpath_reachable"], false);
+    let trouble = system["trouble"].to_string();
+    assert!(
+        trouble.contains("cannot be reached") && trouble.contains("no backup"),
+        "{trouble}"
+    );
+    assert!(
+        system["storage"]["main_bytes"].as_u64() > Some(0),
+        "{system:#}"
+    );
+    let address = &server.read("/system/configuration").await["listen"]["address"];
+    assert_eq!(address, "127.0.0.1:0");
     let alive = server.anonymous(Method::GET, "/healthz").send().await;
     assert_eq!(alive.expect("an answer").status(), StatusCode::OK);
     assert_eq!(

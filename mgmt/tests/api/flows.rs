@@ -67,6 +67,12 @@ async fn conversations_are_added_up_and_found() {
     assert_eq!(rest["next_cursor"], serde_json::Value::Null);
     let edges = server.read("/map/edges?since=2026-01-01T00:00:00Z").await;
     assert_eq!(edges["items"].as_array().map(Vec::len), Some(3));
+    let before = server.read("/map/edges?until=2026-01-01T00:00:00Z").await;
+    assert_eq!(before["items"], json!([]));
+    let few = "/flows/export?action=forward&initiator=device&protocol=6&port=104&reason=allowed";
+    let few = server.request(Role::Viewer, Method::GET, few).send().await;
+    let few = few.expect("an answer").text().await.expect("a text");
+    assert_eq!(few.lines().count(), 2, "{few}");
     let file = server.request(Role::Viewer, Method::GET, "/flows/export?action=forward");
     let file = file.send().await.expect("an answer").text().await;
     let file = file.expect("a text");

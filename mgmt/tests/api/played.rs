@@ -291,7 +291,12 @@ impl Control for Player {
     }
 
     async fn alerts(self, _: Context, cursor: u64, limit: u32) -> Result<AlertsPage, Refused> {
-        let (alerts, next) = page(&self.stage().alerts, cursor, limit);
+        // By number from `cursor` on, as the real one.
+        let mut alerts = self.stage().alerts.clone();
+        alerts.retain(|alert| alert.id >= cursor);
+        alerts.sort_by_key(|alert| alert.id);
+        let next = alerts.get(limit as usize).map(|alert| alert.id);
+        alerts.truncate(limit as usize);
         Ok(AlertsPage { alerts, next })
     }
 

@@ -16,7 +16,7 @@ use utoipa_axum::routes;
 use super::devices::words;
 use super::page::{self, Order, Page};
 use super::problem::{Code, FieldError, Problem};
-use super::request::{Body, Checked, IfMatch, Path, Query, etag, text};
+use super::request::{Body, Checked, IfMatch, Path, Queries, etag, text};
 use crate::Shared;
 use crate::auth::Principal;
 use crate::inventory::{Column, Facts, Place};
@@ -220,6 +220,31 @@ pub struct AssetQuery {
     pub device: Option<String>,
     /// With a device now, or without
     pub linked: Option<bool>,
+}
+
+impl AssetQuery {
+    /// What it asks of the store.
+    ///
+    /// # Errors
+    /// When it searches for too much.
+    pub(super) fn filter(self) -> Result<AssetFilter, Problem> {
+        Ok(AssetFilter {
+            tag: self.tag,
+            department: self.department,
+            ward: self.ward,
+            maker: self.maker,
+            device: self.device,
+            linked: self.linked,
+            words: words(self.q.as_deref())?,
+        })
+    }
+}
+
+/// In which order assets are listed, and which page.
+#[derive(Debug, Default, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub struct AssetPages {
     /// What to sort by
     #[param(inline)]
     pub sort: Option<AssetSort>,
@@ -263,25 +288,17 @@ impl AssetSort {
 }
 
 /// The assets of the hospital
-#[utoipa::path(get, path = "/assets", tag = "assets", params(AssetQuery),
+#[utoipa::path(get, path = "/assets", tag = "assets", params(AssetQuery, AssetPages),
     responses((status = 200, description = "A page of assets", body = Page<AssetSummary>)))]
 async fn list_assets(
     State(app): State<Shared>,
-    Query(query): Query<AssetQuery>,
+    Queries(query, pages): Queries<AssetQuery, AssetPages>,
 ) -> Result<Json<Page<AssetSummary>>, Problem> {
-    let limit = page::limit(query.limit)?;
-    let after: Option<AssetPlace> = page::decode(query.cursor.as_deref())?;
-    let filter = AssetFilter {
-        tag: query.tag,
-        department: query.department,
-        ward: query.ward,
-        maker: query.maker,
-        device: query.device,
-        linked: query.linked,
-        words: words(query.q.as_deref())?,
-    };
-    let column = query.sort.unwrap_or_default().column();
-    let descending = query.order.unwrap_or_default() == Order::Descending;
+    let limit = page::limit(pages.limit)?;
+    let after: Option<AssetPlace> = page::decode(pages.cursor.as_deref())?;
+    let filter = query.filter()?;
+    let column = pages.sort.unwrap_or_default().column();
+    let descending = pages.order.unwrap_or_default() == Order::Descending;
     let sort = (column, descending);
     let found = asset::list(&app.store.main, &filter, sort, after.as_ref(), limit + 1).await?;
     let page = Page::new(found, limit, |row| (row.facts.get(column), row.id));

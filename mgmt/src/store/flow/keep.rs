@@ -89,7 +89,7 @@ mod tests {
     use std::collections::HashMap;
 
     use super::super::{
-        BUCKET_S, FlowFilter, Service, Subject, Sums, Verdict, add, history, peers,
+        BUCKET_S, FlowFilter, PAGE_PATIENCE, Service, Subject, Sums, Verdict, add, history, peers,
     };
     use super::*;
     use crate::store::Store;
@@ -121,7 +121,7 @@ mod tests {
             add(db, bucket, &subject(peer), 1).await.expect("added");
         }
         while forget(db, 2 * BUCKET_S).await.expect("forgotten") {}
-        let left = history(db, &FlowFilter::default(), None, 10).await;
+        let left = history(db, &FlowFilter::default(), None, 10, PAGE_PATIENCE).await;
         let left: Vec<_> = left.expect("read").iter().map(|row| row.bucket_s).collect();
         assert_eq!(left, [2 * BUCKET_S]);
         let addresses = peers(db).await.expect("read");

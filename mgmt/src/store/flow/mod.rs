@@ -13,8 +13,8 @@ use sqlx::SqliteConnection;
 
 pub use keep::{forget, oldest, size};
 pub use read::{
-    Carried, Edge, EdgeRow, FlowFilter, FlowPlace, FlowRow, devices, edges, every_edge, history,
-    peers, services, verdicts,
+    Carried, Edge, EdgeRow, FILE_PATIENCE, FlowFilter, FlowPlace, FlowRow, PAGE_PATIENCE, devices,
+    edges, every_edge, history, peers, services, verdicts,
 };
 
 use super::{Database, StoreError};

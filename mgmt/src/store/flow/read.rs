@@ -21,8 +21,10 @@ const FEW: i64 = 500;
 const LISTED: i64 = 20_000;
 /// Edges whose records are read at a time. SQLite takes 500 parts of a compound statement.
 const BATCH: usize = 100;
-/// How long a page may take.
-const PATIENCE: Duration = Duration::from_secs(2);
+/// How long a page may take that somebody waits for.
+pub const PAGE_PATIENCE: Duration = Duration::from_secs(2);
+/// How long a portion of a file may take.
+pub const FILE_PATIENCE: Duration = Duration::from_secs(30);
 /// Steps of SQLite's machine between two looks at the clock.
 const STEPS: i32 = 10_000;
 
@@ -116,8 +118,9 @@ pub async fn history(
     filter: &FlowFilter,
     after: Option<&FlowPlace>,
     limit: u32,
+    patience: Duration,
 ) -> Result<Vec<FlowRow>, StoreError> {
-    hurry(db, async |db| {
+    hurry(db, patience, async |db| {
         let window = Window::of(filter, after, limit);
         if filter.is_about_edges() {
             let few = few_edges(&mut *db, filter).await?;
@@ -142,7 +145,7 @@ pub async fn edges(
     after: Option<i64>,
     limit: u32,
 ) -> Result<Vec<EdgeRow>, StoreError> {
-    hurry(db, async |db| {
+    hurry(db, PAGE_PATIENCE, async |db| {
         let few = match filter.is_about_edges() {
             true => few_edges(&mut *db, filter).await?,
             false => None,
@@ -167,6 +170,9 @@ pub async fn edges(
                 restrict(&mut query, filter);
                 if let Some(since) = filter.since_s {
                     query.push(" AND e.last_s >= ").push_bind(bucket(since));
+                }
+                if let Some(until) = filter.until_s {
+                    query.push(" AND e.first_s < ").push_bind(until);
                 }
                 query
                     .push(" AND e.id > ")
@@ -277,10 +283,11 @@ pub async fn verdicts(db: &Database) -> Result<HashMap<i64, String>, StoreError>
 /// Lends a connection whose statements are cut off when they take too long.
 async fn hurry<T>(
     db: &Database,
+    patience: Duration,
     work: impl AsyncFnOnce(&mut SqliteConnection) -> Result<T, StoreError>,
 ) -> Result<T, StoreError> {
     let mut connection = db.read().acquire().await?;
-    let end = Instant::now() + PATIENCE;
+    let end = Instant::now() + patience;
     let go_on = move || Instant::now() < end;
     connection
         .lock_handle()
@@ -652,7 +659,7 @@ mod tests {
     async fn pages(db: &Database, filter: &FlowFilter, limit: u32) -> Vec<FlowRow> {
         let (mut all, mut after) = (Vec::new(), None);
         loop {
-            let page = history(db, filter, after.as_ref(), limit)
+            let page = history(db, filter, after.as_ref(), limit, PAGE_PATIENCE)
                 .await
                 .expect("a page");
             let Some(last) = page.last() else { return all };
@@ -684,6 +691,43 @@ mod tests {
             all.push(connection);
         }
         drop(all);
+        store.close().await;
+    }
+
+    /// And whoever takes too long is told so, and nobody after.
+    #[tokio::test]
+    async fn what_takes_too_long_is_cut_off() {
+        let dir = tempfile::tempdir().expect("a folder");
+        let store = Store::open(dir.path()).await.expect("a store");
+        let db = &store.history;
+        let observed = (0..2_000).map(|port| {
+            let subject = Subject {
+                device: DEVICES[0].to_owned(),
+                peer: PEERS[0].to_owned(),
+                service: Service {
+                    by_device: true,
+                    protocol: 6,
+                    port,
+                },
+                verdict: Verdict {
+                    action: "drop",
+                    reason: "no-rule",
+                },
+            };
+            (subject, Sums::default())
+        });
+        add(db, 0, &observed.collect(), 0).await.expect("added");
+        let dropped = FlowFilter {
+            action: Some("drop".to_owned()),
+            ..FlowFilter::default()
+        };
+        let read = async |patience| history(db, &dropped, None, 1_000, patience).await;
+        assert!(matches!(
+            read(Duration::ZERO).await,
+            Err(StoreError::TooLong)
+        ));
+        let page = read(PAGE_PATIENCE).await.expect("a page");
+        assert_eq!(page.len(), 1_000);
         store.close().await;
     }
 
