@@ -60,8 +60,8 @@ async fn whoever_heard_the_process_before_is_told_what_it_lost() {
     let played = server.played.as_ref().expect("played");
     played.tell(None, EventKind::DeviceSeen);
     let heard = read_until(&mut stream, "device-seen").await;
-    let ids = heard.lines().filter_map(|line| line.strip_prefix("id: "));
-    let id = ids.last().expect("an id").to_owned();
+    let mut ids = heard.lines().filter_map(|line| line.strip_prefix("id: "));
+    let id = ids.next_back().expect("an id").to_owned();
     server.crash().await;
     let request = server.request(Role::Viewer, Method::GET, "/events");
     let stream = request.header("Last-Event-ID", id).send().await;
