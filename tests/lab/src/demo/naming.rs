@@ -16,7 +16,7 @@ pub(super) const EVERY: Duration = Duration::from_secs(1);
 pub(super) const SOON: Duration = Duration::from_secs(60);
 /// As many devices of the ward must be named, and rightly. Fewer would be named by a classifier that
 /// has lost a protocol.
-const NAMED_MIN: usize = 15;
+const NAMED_MIN: usize = 12;
 
 /// From a device's first frame until it was first seen with its name, by its short name.
 pub(super) type Times = BTreeMap<&'static str, Duration>;
