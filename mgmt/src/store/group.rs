@@ -40,14 +40,38 @@ pub struct GroupFilter {
     pub criticality: Option<String>,
 }
 
+/// Whether a device is named as a member of a group, as a condition on their rows.
+macro_rules! is_member {
+    () => {
+        "EXISTS (SELECT 1 FROM device_group_member WHERE device_group = device_group.id \
+           AND device_group_member.device = device.key)"
+    };
+}
+
+/// Whether a device has what the members of a group have in common, as a condition on their rows.
+macro_rules! fits {
+    () => {
+        "coalesce(by_role, by_ward, by_location, by_criticality) IS NOT NULL \
+           AND (by_role IS NULL OR by_role = device.role) \
+           AND (by_ward IS NULL OR by_ward = device.ward) \
+           AND (by_location IS NULL OR by_location = device.location) \
+           AND (by_criticality IS NULL OR by_criticality = device.criticality)"
+    };
+}
+
 /// Whether a device belongs to a group, as a condition on their rows.
-const BELONGS: &str = "(EXISTS (SELECT 1 FROM device_group_member WHERE \
-      device_group = device_group.id AND device_group_member.device = device.key) \
-    OR (coalesce(by_role, by_ward, by_location, by_criticality) IS NOT NULL \
-      AND (by_role IS NULL OR by_role = device.role) \
-      AND (by_ward IS NULL OR by_ward = device.ward) \
-      AND (by_location IS NULL OR by_location = device.location) \
-      AND (by_criticality IS NULL OR by_criticality = device.criticality)))";
+const BELONGS: &str = concat!("(", is_member!(), " OR (", fits!(), "))");
+
+/// How many devices belong to a group. Whatever has no filter is not looked for among all devices.
+const DEVICES: &str = concat!(
+    "(SELECT count(*) FROM device_group_member JOIN device ON device.key = \
+       device_group_member.device WHERE device_group = device_group.id) \
+     + (SELECT count(*) FROM device WHERE ",
+    fits!(),
+    " AND NOT ",
+    is_member!(),
+    ")"
+);
 
 /// A condition on a device's row: that it belongs to the group whose name follows. Ends with what
 /// [`BELONGS_END`] closes.
@@ -61,7 +85,7 @@ pub(super) const BELONGS_END: &str = ")";
 fn columns() -> String {
     format!(
         "id, name, description, by_role, by_ward, by_location, by_criticality, created_us, \
-         revision, (SELECT count(*) FROM device WHERE {BELONGS}) AS devices, \
+         revision, {DEVICES} AS devices, \
          (SELECT json_group_array(device) FROM (SELECT device FROM device_group_member \
            WHERE device_group = device_group.id ORDER BY device)) AS members"
     )
